@@ -1,17 +1,26 @@
-"""The words everyone uses: what an agent sends, what it gets back, and what an environment says of itself."""
+"""The models authors subclass: what an agent sends, what it gets back, where the episode stands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypeVar
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
-__all__ = ["ActT", "Action", "EnvironmentMetadata", "ObsT", "Observation", "State", "StateT", "StepResult"]
+from openenv.types.arrays import with_arrays
+
+__all__ = ["Action", "EnvironmentMetadata", "Observation", "State"]
 
 
-class Action(BaseModel):
+class _Model(BaseModel):
+    """Fields annotated with numpy types are read from lists and numbers, and described as such in schemas."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_arrays(handler(source))
+
+
+class Action(_Model):
     """What an agent sends. Subclass it and add fields.
 
     Unknown fields are refused unless the subclass sets ``model_config = ConfigDict(extra=...)``.
@@ -22,7 +31,7 @@ class Action(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict, description="Free-form facts about the action.")
 
 
-class Observation(BaseModel):
+class Observation(_Model):
     """What an agent gets back from ``reset`` and ``step``. Subclass it and add fields.
 
     Attributes:
@@ -42,7 +51,7 @@ class Observation(BaseModel):
     metadata: dict[str, Any] = Field(default_factory=dict, description="Free-form facts beside the observation.")
 
 
-class State(BaseModel):
+class State(_Model):
     """Where an episode stands. Unknown fields are kept.
 
     Attributes:
@@ -65,37 +74,3 @@ class EnvironmentMetadata(BaseModel):
     version: str | None = Field(default=None, description="Version of the environment.")
     author: str | None = Field(default=None, description="Who made it.")
     documentation_url: str | None = Field(default=None, description="Where to read more.")
-
-
-ActT = TypeVar("ActT", default=Any)
-ObsT = TypeVar("ObsT", default=Any)
-StateT = TypeVar("StateT", default=Any)
-
-
-@dataclass
-class StepResult(Generic[ObsT]):
-    """One answer of an environment, to ``reset`` as to ``step``.
-
-    ``done`` always equals ``terminated or truncated``: where only ``done`` is given, the episode was terminated.
-
-    Attributes:
-        observation: What the agent sees.
-        reward: Reward of this step, a finite number; ``None`` where none was given.
-        done: Whether the episode is over.
-        terminated: The task came to its own end.
-        truncated: The episode was cut from outside.
-        metadata: Free-form facts; after a reset also ``seed`` and ``episode_id`` as really used.
-    """
-
-    observation: ObsT
-    reward: float | None = None
-    done: bool = False
-    terminated: bool = False
-    truncated: bool = False
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.terminated or self.truncated:
-            self.done = True
-        elif self.done:
-            self.terminated = True

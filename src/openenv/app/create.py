@@ -1,0 +1,44 @@
+"""``create_app``: from an environment class to an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from openenv.server import MAX_MESSAGE_BYTES, build_app
+from openenv.session import AnyEnvironment, EnvironmentSpec, SessionEngine
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    env: Callable[[], AnyEnvironment],
+    action_cls: type[BaseModel] | None = None,
+    observation_cls: type[BaseModel] | None = None,
+    env_name: str | None = None,
+    max_concurrent_envs: int | None = None,
+    *,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> FastAPI:
+    """An ASGI application that serves an environment over HTTP and WebSocket.
+
+    Run it with any ASGI server, for instance ``uvicorn my_env.server.app:app``.
+
+    Args:
+        env: The environment class, or a function that makes one. Called once per session.
+        action_cls: Its action model; by default the class's first type parameter.
+        observation_cls: Its observation model; by default the class's second type parameter.
+        env_name: Name to serve it under; by default the class's name.
+        max_concurrent_envs: Sessions at the same time. By default 64 where the class says
+            ``SUPPORTS_CONCURRENT_SESSIONS``, else 1.
+        max_message_bytes: Largest message a client may send.
+
+    Raises:
+        ConfigurationError: ``env`` is an instance, a type is no pydantic model, or the class does not support
+            that many sessions.
+    """
+    spec = EnvironmentSpec.of(env, action_cls, observation_cls, env_name)
+    engine = SessionEngine(spec, max_concurrent_envs)
+    return build_app(engine, max_message_bytes=max_message_bytes)

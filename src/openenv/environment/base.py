@@ -1,0 +1,116 @@
+"""The class an environment's author subclasses."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
+
+from openenv.types import ActT, EnvironmentMetadata, ObsT, StateT
+
+if TYPE_CHECKING:
+    from openenv.environment.transform import Transform
+
+__all__ = ["Environment", "Lifecycle"]
+
+Lifecycle = Literal["strict", "lenient"]
+
+
+class Environment(ABC, Generic[ActT, ObsT, StateT]):
+    """A world an agent acts in: write ``reset``, ``step`` and ``state``, and it can be served.
+
+    Example::
+
+        class Countdown(Environment[Tick, Remaining, State]):
+            def reset(self, seed=None): ...
+            def step(self, action): ...
+            @property
+            def state(self): ...
+
+    ``reset`` and ``step`` may leave out any keyword argument they do not use: the caller passes what the
+    signature takes. An environment whose work is awaited overrides ``reset_async``/``step_async`` instead.
+
+    A served environment is created, stepped and closed on one thread. Cheap ones move into the server's own
+    thread once measured to be fast; set ``REQUIRES_SINGLE_THREAD_EXECUTOR`` for libraries that insist on a
+    thread of their own.
+    """
+
+    SUPPORTS_CONCURRENT_SESSIONS: ClassVar[bool] = False
+    """Whether several instances may live in one process: no shared files, ports or module state."""
+
+    REQUIRES_SINGLE_THREAD_EXECUTOR: ClassVar[bool] = False
+    """Whether each instance must keep a thread of its own, never the server's."""
+
+    lifecycle: ClassVar[Lifecycle] = "strict"
+    """``strict``: a step before the first reset, or after the episode's end, is refused and does not run."""
+
+    transform: Transform | None = None
+    """Applied to every observation before it leaves, if set."""
+
+    @abstractmethod
+    def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
+        """Begin an episode and return its first observation.
+
+        Args:
+            seed: Seed of everything random in the episode. A strict environment that is served always gets
+                one; without a server ``None`` means "any".
+            episode_id: Name of the episode, to be shown in ``state``.
+            **kwargs: Options of the environment's own, such as a level or a task.
+        """
+
+    @abstractmethod
+    def step(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
+        """Take one action and return what follows.
+
+        Args:
+            action: The agent's action, already validated.
+            timeout_s: Seconds the caller is willing to wait; ``None`` for no limit.
+            **kwargs: Options of the environment's own.
+        """
+
+    async def reset_async(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
+        """``reset`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
+        return _pass_on(self.reset, {"seed": seed, "episode_id": episode_id, **kwargs})
+
+    async def step_async(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
+        """``step`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
+        return _pass_on(self.step, {"timeout_s": timeout_s, **kwargs}, action)
+
+    @property
+    @abstractmethod
+    def state(self) -> StateT:
+        """Where the episode stands. Legal at any time, also before the first reset."""
+
+    def close(self) -> None:  # noqa: B027 - having nothing to close is normal
+        """Give back what the environment holds. Called once, on the thread that created it."""
+
+    @property
+    def rng(self) -> random.Random:
+        """Random numbers of this episode. A server seeds it before each reset with the seed it reports."""
+        found: random.Random | None = self.__dict__.get("_rng")
+        if found is None:  # also where a subclass skips super().__init__
+            found = self.__dict__["_rng"] = random.Random()  # noqa: S311 - games, not secrets
+        return found
+
+    def reseed(self, seed: int | None) -> int:
+        """Seed ``rng`` and return the seed used: the given one, or a fresh 32-bit one for ``None``."""
+        used = random.SystemRandom().getrandbits(32) if seed is None else seed
+        self.rng.seed(used)
+        return used
+
+    def get_metadata(self) -> EnvironmentMetadata:
+        """What the environment says of itself: by default its class name and docstring."""
+        own_words = inspect.getdoc(type(self)) if type(self).__doc__ else None
+        return EnvironmentMetadata(
+            name=type(self).__name__,
+            description=own_words or f"{type(self).__name__} environment",
+            version="1.0.0",
+        )
+
+
+def _pass_on(method: Any, keywords: dict[str, Any], *positional: Any) -> Any:
+    """Call the synchronous twin with those keywords that it takes."""
+    from openenv.environment.plan import KeywordFilter
+
+    return method(*positional, **KeywordFilter.of(method, len(positional)).known(keywords))

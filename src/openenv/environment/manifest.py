@@ -1,0 +1,72 @@
+"""``openenv.yaml``: what a packaged environment declares about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from openenv.errors import ConfigurationError
+
+__all__ = ["MANIFEST_NAME", "Manifest", "find_manifest", "read_manifest"]
+
+MANIFEST_NAME = "openenv.yaml"
+
+
+class Manifest(BaseModel):
+    """The keys that are read; unknown ones are kept as they are.
+
+    Attributes:
+        name: Name of the environment.
+        app: Where its app is, as ``module:attribute``.
+        port: Port its container listens on, 1 to 65535.
+        spec_version: Version of this format.
+        type: Kind of package; ``space`` is common.
+        runtime: Web framework of the app.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    app: str | None = None
+    port: int = 8000
+    spec_version: int | str = 1
+    type: str | None = None
+    runtime: str | None = None
+    description: str | None = None
+    version: str | None = None
+    author: str | None = None
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest file.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no YAML mapping, or a key has the wrong type.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise ConfigurationError(f"{path} is not valid YAML: {where}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold keys and values, such as 'name: my_env'")
+    try:
+        return Manifest.model_validate({str(key): value for key, value in content.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{path}: {field}: {first['msg']}") from error
+
+
+def find_manifest(directory: Path) -> Path | None:
+    """The manifest of a package directory: in it, or in the one package it holds under ``src``."""
+    direct = directory / MANIFEST_NAME
+    if direct.is_file():
+        return direct
+    nested = sorted(directory.glob(f"src/*/{MANIFEST_NAME}"))
+    return nested[0] if len(nested) == 1 else None

@@ -1,0 +1,121 @@
+"""What an environment class takes and returns, worked out once per class."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from openenv.environment.base import Environment, Lifecycle
+from openenv.types import Action, Observation, State
+
+__all__ = ["EnvironmentPlan", "KeywordFilter"]
+
+
+@dataclass(frozen=True)
+class KeywordFilter:
+    """The keyword arguments a function takes.
+
+    Attributes:
+        names: Arguments that it names itself.
+        takes_any: Whether it takes any other through ``**kwargs``.
+    """
+
+    names: frozenset[str]
+    takes_any: bool
+
+    @staticmethod
+    def of(function: Callable[..., Any], positional: int = 0) -> KeywordFilter:
+        """Read the signature of a function, leaving out the leading parameters that are passed by position."""
+        parameters = list(inspect.signature(function).parameters.values())[positional:]
+        return KeywordFilter(
+            frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)),
+            any(p.kind is p.VAR_KEYWORD for p in parameters),
+        )
+
+    def known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the arguments that the function takes."""
+        if self.takes_any:
+            return dict(arguments)
+        return {name: value for name, value in arguments.items() if name in self.names}
+
+    def unknown(self, arguments: Mapping[str, Any]) -> list[str]:
+        """Names of the arguments that it does not take."""
+        return [] if self.takes_any else sorted(set(arguments) - self.names)
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan:
+    """All questions about an environment class, answered once.
+
+    Attributes:
+        name: The class's name.
+        is_async: Whether ``reset_async`` or ``step_async`` is overridden.
+        reset: What ``reset`` (or its asynchronous twin, where that is overridden) takes.
+        step: The same for ``step``; the action comes first and by position.
+        lifecycle: ``strict`` or ``lenient``.
+        concurrent: Whether several instances may live in one process.
+        needs_own_thread: Whether it must never run in the server's thread.
+        action_type, observation_type, state_type: The class's type parameters, or the base types where it names none.
+    """
+
+    name: str
+    is_async: bool
+    reset: KeywordFilter
+    step: KeywordFilter
+    lifecycle: Lifecycle
+    concurrent: bool
+    needs_own_thread: bool
+    action_type: type[Any]
+    observation_type: type[Any]
+    state_type: type[Any]
+
+    @staticmethod
+    @lru_cache(maxsize=None)
+    def of(cls: type[Environment[Any, Any, Any]]) -> EnvironmentPlan:
+        """The plan of an environment class."""
+        async_reset = cls.reset_async is not Environment.reset_async
+        async_step = cls.step_async is not Environment.step_async
+        action, observation, state = _type_parameters(cls)
+        return EnvironmentPlan(
+            name=cls.__name__,
+            is_async=async_reset or async_step,
+            reset=KeywordFilter.of(cls.reset_async if async_reset else cls.reset, positional=1),
+            step=KeywordFilter.of(cls.step_async if async_step else cls.step, positional=2),
+            lifecycle=cls.lifecycle,
+            concurrent=bool(cls.SUPPORTS_CONCURRENT_SESSIONS),
+            needs_own_thread=bool(cls.REQUIRES_SINGLE_THREAD_EXECUTOR),
+            action_type=action or _annotation(cls.step, 1) or Action,
+            observation_type=observation or _annotation(cls.reset, "return") or Observation,
+            state_type=state or State,
+        )
+
+
+def _type_parameters(cls: type[Any]) -> tuple[type[Any] | None, type[Any] | None, type[Any] | None]:
+    """The A, O, S of the nearest ``Environment[A, O, S]`` among the bases; None where it is not a class."""
+    for owner in cls.__mro__:
+        for base in getattr(owner, "__orig_bases__", ()):
+            origin = typing.get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, Environment):
+                found = [a if isinstance(a, type) else None for a in typing.get_args(base)]
+                if any(found):
+                    return tuple((*found, None, None, None)[:3])  # type: ignore[return-value]
+    return None, None, None
+
+
+def _annotation(method: Callable[..., Any], where: int | str) -> type[Any] | None:
+    """The class that a method's parameter (by position) or return is annotated with, if any."""
+    try:
+        hints = typing.get_type_hints(method)
+    except (NameError, TypeError):  # names known to a type checker alone
+        return None
+    if isinstance(where, int):
+        names = list(inspect.signature(method).parameters)
+        if len(names) <= where:
+            return None
+        where = names[where]
+    found = hints.get(where)
+    return found if isinstance(found, type) else None

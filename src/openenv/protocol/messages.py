@@ -1,0 +1,198 @@
+"""The messages of the protocol: what a client asks and what a server answers, whatever version carries them.
+
+The fields are those of protocol v2; ``v1`` translates. Bytes, progress and batches are later messages.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Raw, Struct
+
+from openenv.errors import OpenEnvError, error_from_code
+
+__all__ = [
+    "Close",
+    "Closed",
+    "Failed",
+    "GetState",
+    "Hello",
+    "Limits",
+    "Mcp",
+    "McpReply",
+    "Observed",
+    "Open",
+    "Opened",
+    "Reply",
+    "Request",
+    "Reset",
+    "StateIs",
+    "Step",
+]
+
+NonNegative = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Name = Annotated[str, Meta(max_length=255)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Request(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What a client asks of one session.
+
+    Attributes:
+        session: The session's id; empty where a connection has only one.
+        id: Rises within a session; replies carry it. 0 where the version has no ids.
+        ack: The highest id whose reply has arrived; the server may forget replies up to it.
+    """
+
+    session: str = ""
+    id: NonNegative = 0
+    ack: NonNegative = 0
+
+
+class Open(Request, tag="open"):
+    """Make a session. The same nonce on the same connection gives the same session."""
+
+    nonce: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Reset(Request, tag="reset"):
+    """Begin an episode."""
+
+    seed: Seed | None = None
+    episode_id: Name | None = None
+    options: dict[str, Any] = {}
+
+
+class Step(Request, tag="step"):
+    """Take an action, which travels as the JSON it arrived in and is validated by the session."""
+
+    action: Raw
+    timeout_s: Seconds | None = None
+    options: dict[str, Any] = {}
+
+
+class GetState(Request, tag="state"):
+    """Ask where the episode stands."""
+
+
+class Close(Request, tag="close"):
+    """End the session."""
+
+
+class Mcp(Request, tag="mcp"):
+    """A JSON-RPC message of the Model Context Protocol, as v1 carries it."""
+
+    payload: Raw
+
+
+class Reply(Struct, kw_only=True, tag_field="type"):
+    """What a server answers. ``session`` and ``id`` are those of the request."""
+
+    session: str = ""
+    id: int = 0
+
+
+class Limits(Struct, kw_only=True):
+    """What a server allows.
+
+    Attributes:
+        max_message_bytes: Largest message it takes.
+        capacity: Sessions it keeps at the same time.
+        default_timeout_s: Time-out of a step that asks for none; ``None``: none.
+        max_timeout_s: Longest time-out a step may ask for; ``None``: any.
+        lease_s: How long a session outlives its connection.
+    """
+
+    max_message_bytes: int
+    capacity: int
+    default_timeout_s: float | None = None
+    max_timeout_s: float | None = None
+    lease_s: float = 0.0
+
+
+class Hello(Reply, tag="hello"):
+    """The server's first frame.
+
+    Attributes:
+        protocol: Version spoken on this connection.
+        library: Version of the server's library.
+        environment: Name of the environment served.
+        environment_version: Its version, if known.
+        features: Optional parts of the protocol that the server has.
+        limits: What it allows.
+    """
+
+    protocol: str
+    library: str
+    environment: str
+    environment_version: str | None
+    features: list[str]
+    limits: Limits
+
+
+class Opened(Reply, tag="opened"):
+    """The session is there. ``token`` proves ownership of it where sessions outlive connections."""
+
+    nonce: str
+    token: str
+    lease_s: float = 0.0
+
+
+class Observed(Reply, tag="observation"):
+    """What the environment returned.
+
+    Attributes:
+        observation: On the server the author's object, on the client its JSON form.
+        seed, episode_id: Of a reset: the ones really used, where known.
+    """
+
+    observation: Any
+    reward: float | int | bool | None = None
+    done: bool = False
+    terminated: bool = False
+    truncated: bool = False
+    metadata: dict[str, Any] = {}
+    seed: int | None = None
+    episode_id: str | None = None
+
+
+class StateIs(Reply, tag="state"):
+    """Where the episode stands."""
+
+    state: Any
+
+
+class Closed(Reply, tag="closed"):
+    """The session has ended and its environment is closed."""
+
+
+class McpReply(Reply, tag="mcp"):
+    """The JSON-RPC answer to an ``Mcp`` message."""
+
+    payload: Any
+
+
+class Failed(Reply, tag="error"):
+    """The request was refused or failed; ``code`` names the class in ``openenv.errors.ERRORS``."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: dict[str, Any] = {}
+
+    @staticmethod
+    def of(error: OpenEnvError, request: Request | None = None) -> Failed:
+        """The reply that reports an error."""
+        return Failed(
+            session=request.session if request else "",
+            id=request.id if request else 0,
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            details=error.details,
+        )
+
+    def to_error(self) -> OpenEnvError:
+        """The error as the class the server raised."""
+        return error_from_code(self.code, self.message, self.details)

@@ -1,0 +1,217 @@
+"""Protocol v1, spoken by every OpenEnv up to 0.10: one connection is one session, answered in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from openenv.errors import ERRORS, InvalidJSON, InvalidRequest, LocalProtocolError, RemoteProtocolError, UnknownType
+from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
+from openenv.protocol.lossy import lost_values, unencodable, with_warnings
+from openenv.protocol.messages import (
+    Close,
+    Failed,
+    GetState,
+    Mcp,
+    McpReply,
+    Observed,
+    Reply,
+    Request,
+    Reset,
+    StateIs,
+    Step,
+)
+
+__all__ = ["V1ClientCodec", "V1ServerCodec", "http_observation"]
+
+_NOTHING = msgspec.Raw(b"{}")
+_encode = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value))).encode
+_KNOWN = ("reset", "step", "state", "close", "mcp")
+
+
+class _Frame(msgspec.Struct):
+    type: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    request_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+
+
+class V1ServerCodec:
+    """The server's end. Requests are answered in the order they came, so one ``request_id`` is open at a time."""
+
+    subprotocol = None
+
+    def __init__(self) -> None:
+        self._echo = b""
+
+    def decode(self, frame: str | bytes) -> Request:
+        """A frame as a request. Keys that are not known are passed over, a ``request_id`` is echoed.
+
+        Raises:
+            InvalidJSON, UnknownType, InvalidRequest: What is wrong with the frame, and where.
+        """
+        self._echo = b""
+        try:
+            parsed = _decode_frame(frame)
+        except msgspec.ValidationError as error:
+            if frame.lstrip()[:1] not in ("{", b"{"):
+                raise InvalidJSON('a frame must be a JSON object, such as {"type": "reset"}') from None
+            raise UnknownType(f"the frame needs a text 'type', one of {', '.join(_KNOWN)}: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidJSON(f"the frame is not JSON: {error}") from None
+        if parsed.request_id is not msgspec.UNSET:
+            self._echo = b',"request_id":' + bytes(parsed.request_id)
+        data = _NOTHING if parsed.data is msgspec.UNSET else parsed.data
+        match parsed.type:
+            case "step":
+                return Step(action=data)
+            case "reset":
+                return _reset(data)
+            case "state":
+                return GetState()
+            case "close":
+                return Close()
+            case "mcp":
+                return Mcp(payload=data)
+        raise UnknownType(f"unknown type {parsed.type!r}; known are {', '.join(_KNOWN)}")
+
+    def encode(self, reply: Reply) -> str | None:
+        """A reply as a frame; ``None`` for messages that v1 does not have."""
+        try:
+            frame = self._frame(reply)
+        except (EncodingFailed, TypeError, ValueError, RecursionError) as error:
+            frame = self._frame(unencodable(reply, error))
+        if frame is None:
+            return None
+        return (frame[:-1] + self._echo + b"}").decode()
+
+    def _frame(self, reply: Reply) -> bytes | None:
+        match reply:
+            case Observed():
+                return b'{"type":"observation","data":' + http_observation(reply, omit_empty=True) + b"}"
+            case StateIs():
+                return b'{"type":"state","data":' + to_json(reply.state) + b"}"
+            case McpReply():
+                return b'{"type":"mcp","data":' + to_json(reply.payload) + b"}"
+            case Failed():
+                return _encode({"type": "error", "data": _error_data(reply)})
+        return None
+
+
+def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
+    """The object that v1 frames and plain HTTP answers share.
+
+    Metadata stands both inside the observation and at the top; at the top, empty metadata is left out
+    (WebSocket) or null (HTTP).
+    """
+    observation = to_json(reply.observation, BESIDE)
+    metadata = with_warnings(reply.metadata, lost_values(reply.observation, observation))
+    packed = _encode(metadata) if metadata else b"{}"
+    joint = b"," if len(observation) > 2 else b""
+    parts = [
+        b'{"observation":', observation[:-1], joint, b'"metadata":', packed, b'},"reward":',
+        _encode(reply.reward), b',"done":', b"true" if reply.done else b"false",
+    ]  # fmt: skip
+    if metadata:
+        parts += [b',"metadata":', packed]
+    elif not omit_empty:
+        parts.append(b',"metadata":null')
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def _reset(data: msgspec.Raw) -> Reset:
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, Any] | None) or {}
+        known = {name: fields.pop(name) for name in ("seed", "episode_id") if name in fields}
+        return msgspec.convert({**known, "options": fields, "type": "reset"}, type=Reset)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"reset: {error}") from None
+
+
+def _error_data(reply: Failed) -> dict[str, Any]:
+    """The v1 form of an error: one of the codes v1 knows, the newer code in ``errors``."""
+    cls = ERRORS.get(reply.code)
+    v1_code = cls.v1_code if cls else "EXECUTION_ERROR"
+    data: dict[str, Any] = {"message": reply.message, "code": v1_code}
+    if "active_sessions" in reply.details:
+        return {**data, **reply.details}
+    if "errors" in reply.details:
+        data["errors"] = reply.details["errors"]
+    elif v1_code != reply.code:
+        data["errors"] = [{"code": reply.code, **reply.details}]
+    return data
+
+
+class V1ClientCodec:
+    """The client's end. v1 has no ids: the caller keeps one request open at a time."""
+
+    subprotocol = None
+
+    def encode(self, request: Request) -> str:
+        """A request as a frame.
+
+        Raises:
+            LocalProtocolError: The request has an argument for which v1 has no place.
+        """
+        match request:
+            case Step():
+                if request.options:
+                    names = ", ".join(sorted(request.options))
+                    raise LocalProtocolError(
+                        f"this server speaks protocol v1, whose step takes no arguments beside the action: {names}"
+                    )
+                return '{"type":"step","data":' + bytes(request.action).decode() + "}"
+            case Reset():
+                given = {"seed": request.seed, "episode_id": request.episode_id}
+                data = {**{k: v for k, v in given.items() if v is not None}, **request.options}
+                return _encode({"type": "reset", "data": data}).decode()
+            case GetState():
+                return '{"type":"state"}'
+            case Close():
+                return '{"type":"close"}'
+        raise LocalProtocolError(f"protocol v1 has no {type(request).__name__}")
+
+    def decode(self, frame: str | bytes) -> Reply:
+        """A frame as a reply.
+
+        Raises:
+            RemoteProtocolError: The server sent what this version does not know.
+        """
+        try:
+            parsed = _decode_frame(frame)
+            data = msgspec.json.decode(parsed.data) if parsed.data is not msgspec.UNSET else None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
+        match parsed.type, data:
+            case "observation", {"observation": observation, **rest}:
+                return _observed(observation, rest)
+            case "state", _:
+                return StateIs(state=data)
+            case "error", {"message": message, "code": code, **details}:
+                return _failed(code, message, details)
+        raise RemoteProtocolError(f"the server sent a {parsed.type!r} frame this client cannot read")
+
+
+def _observed(observation: Any, rest: dict[str, Any]) -> Observed:
+    nested = observation.pop("metadata", None) if isinstance(observation, dict) else None
+    done = bool(rest.get("done", False))
+    return Observed(
+        observation=observation,
+        reward=rest.get("reward"),
+        done=done,
+        terminated=done,
+        metadata=rest.get("metadata") or nested or {},
+    )
+
+
+def _failed(code: str, message: str, details: dict[str, Any]) -> Failed:
+    """A v1 error, under its newer code where the server sent one."""
+    match details.get("errors"):
+        case [{"code": str(newer), **more}] if newer in ERRORS:
+            return Failed(code=newer, message=message, details=more, retryable=ERRORS[newer].retryable)
+    known = ERRORS.get(code)
+    return Failed(code=code, message=message, details=details, retryable=bool(known and known.retryable))

@@ -1,0 +1,225 @@
+"""The thread an environment lives on, behind one method: ``call``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
+from queue import SimpleQueue
+from time import perf_counter, thread_time
+from typing import Any, Protocol
+
+from openenv.session.placement import Kind, Placement, SpeedRecord
+
+__all__ = ["Executor", "executor_for"]
+
+
+class Executor(Protocol):
+    """Runs all calls of one environment in one place, one after the other."""
+
+    placement: Placement
+    immediate: bool  # whether a call returns without giving the event loop to others in between
+
+    async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        """Run a function there and return its result; an awaitable result is awaited there."""
+
+    async def stop(self) -> None:
+        """End the place. No call may follow."""
+
+
+def executor_for(speed: SpeedRecord, *, is_async: bool, name: str) -> Executor:
+    """A new place for an environment of a class with this speed record."""
+    inline = speed.placement is Placement.INLINE
+    if is_async:
+        return InlineLoopExecutor(speed) if inline else LoopThreadExecutor(speed, name)
+    return InlineExecutor(speed) if inline else ThreadExecutor(speed, name)
+
+
+class InlineExecutor:
+    """The server's own thread, for synchronous environments proven to be fast."""
+
+    placement = Placement.INLINE
+    immediate = True
+
+    def __init__(self, speed: SpeedRecord) -> None:
+        self._speed = speed
+
+    async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        # Without a visible loop the environment may call asyncio.run, as it may on a thread of its own. Its task
+        # steps aside too: newer Pythons refuse a second task in a thread.
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        if task is not None:
+            asyncio._leave_task(loop, task)
+        asyncio._set_running_loop(None)
+        began = perf_counter()
+        try:
+            return function()
+        finally:
+            self._speed.record_inline(perf_counter() - began)
+            asyncio._set_running_loop(loop)
+            if task is not None:
+                asyncio._enter_task(loop, task)
+
+    async def stop(self) -> None:
+        pass
+
+
+class InlineLoopExecutor:
+    """The server's own event loop, for asynchronous environments proven not to hold it up."""
+
+    placement = Placement.INLINE
+    immediate = False
+
+    def __init__(self, speed: SpeedRecord) -> None:
+        self._speed = speed
+
+    async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        held = _Held(function)
+        try:
+            return await held
+        finally:
+            self._speed.record_inline(held.longest_s)
+
+    async def stop(self) -> None:
+        pass
+
+
+class ThreadExecutor:
+    """A thread of the environment's own."""
+
+    placement = Placement.THREAD
+    immediate = False
+
+    def __init__(self, speed: SpeedRecord, name: str) -> None:
+        self._speed = speed
+        self._jobs: SimpleQueue[tuple[Kind, Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self._ended: Future[None] = Future()
+        # daemon: an environment that hangs must not keep the server from exiting
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        done: Future[Any] = Future()
+        self._jobs.put((kind, function, done))
+        return await asyncio.wrap_future(done)
+
+    async def stop(self) -> None:
+        self._jobs.put(None)
+        await asyncio.wrap_future(self._ended)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            kind, function, done = job
+            if not done.set_running_or_notify_cancel():
+                continue
+            began, began_cpu = perf_counter(), thread_time()
+            try:
+                result = function()
+            except BaseException as error:  # noqa: BLE001 - the caller gets it, also a sys.exit of the environment
+                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu)
+                done.set_exception(_carried(error))
+            else:
+                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu)
+                done.set_result(result)
+            del job, function, done
+        self._ended.set_result(None)
+
+
+class LoopThreadExecutor:
+    """A thread with an event loop of the environment's own, so that one that blocks holds up nobody else."""
+
+    placement = Placement.THREAD
+    immediate = False
+
+    def __init__(self, speed: SpeedRecord, name: str) -> None:
+        self._speed = speed
+        self._loop = asyncio.new_event_loop()
+        self._ended: Future[None] = Future()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(kind, function), self._loop))
+
+    async def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.wrap_future(self._ended)
+
+    async def _run(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        held = _Held(function)
+        try:
+            return await held
+        except (SystemExit, KeyboardInterrupt) as error:  # would end the loop instead of reaching the caller
+            raise _carried(error) from error
+        finally:
+            self._speed.record_threaded(kind, held.longest_s, held.longest_cpu_s)
+
+    def _work(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+            self._ended.set_result(None)
+
+
+class _Held:
+    """Calls a function, awaits what it returns, and keeps the longest time it held the thread without a pause.
+
+    Attributes:
+        longest_s: That time.
+        longest_cpu_s: The longest processor time between two pauses.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self.longest_s = 0.0
+        self.longest_cpu_s = 0.0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        began = perf_counter(), thread_time()
+        try:
+            result = self._function()
+        finally:
+            self._note(*began)
+        if not inspect.isawaitable(result):
+            return result
+        return (yield from self._drive(result))
+
+    def _drive(self, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+        steps = awaitable.__await__()
+        resume: Callable[[], Any] = lambda: steps.send(None)  # noqa: E731 - replaced below when something is thrown in
+        while True:
+            began = perf_counter(), thread_time()
+            try:
+                signal = resume()
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self._note(*began)
+            try:
+                yield signal
+            except BaseException as thrown:  # noqa: BLE001 - passed on into the awaited code, as await does
+                error = thrown
+                resume = lambda: steps.throw(error)  # noqa: B023, E731 - called before the next iteration
+            else:
+                resume = lambda: steps.send(None)  # noqa: E731
+
+    def _note(self, began: float, began_cpu: float) -> None:
+        self.longest_s = max(self.longest_s, perf_counter() - began)
+        self.longest_cpu_s = max(self.longest_cpu_s, thread_time() - began_cpu)
+
+
+class EnvironmentExit(Exception):
+    """An environment called ``sys.exit`` or raised KeyboardInterrupt; neither may end the server."""
+
+
+def _carried(error: BaseException) -> Exception:
+    """The error in a form that futures pass on as it is."""
+    if isinstance(error, StopIteration | asyncio.CancelledError) or not isinstance(error, Exception):
+        return EnvironmentExit(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return error

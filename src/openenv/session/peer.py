@@ -1,0 +1,153 @@
+"""What one connection may do: its sessions, which end with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from openenv.errors import OpenEnvError, SessionNotFound
+from openenv.protocol import (
+    Admission,
+    Close,
+    Closed,
+    Failed,
+    GetState,
+    Mcp,
+    McpReply,
+    Open,
+    Opened,
+    Reply,
+    Request,
+    Reset,
+    Step,
+)
+from openenv.session.detached import DetachedSessions
+from openenv.session.engine import SessionEngine
+from openenv.session.session import Session
+
+__all__ = ["Peer"]
+
+
+class Peer:
+    """Answers the requests of one connection. Every request gets a reply; errors are replies too."""
+
+    def __init__(self, engine: SessionEngine, detached: DetachedSessions) -> None:
+        self._engine = engine
+        self._detached = detached
+        self._sessions: dict[str, Session] = {}
+        self._opened: dict[str, asyncio.Task[Session]] = {}  # by nonce
+        self._nonces: dict[str, str] = {}  # by session id
+        self._running: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+
+    async def open_only(self) -> Failed | None:
+        """Open the one session of a connection whose requests name none; the refusal if there is one."""
+        try:
+            self._sessions[""] = await self._new_session()
+        except OpenEnvError as error:
+            return Failed.of(error)
+        return None
+
+    def answers_at_once(self, request: Request) -> bool:
+        """Whether ``answer`` returns without giving the event loop to others in between."""
+        session = self._sessions.get(request.session)
+        return session is not None and session.answers_at_once
+
+    async def answer(self, request: Request) -> Reply:
+        """Do what is asked. A resent request does not run again: it gets the reply of its first run."""
+        try:
+            if request.id == 0:
+                return await self._run(request)
+            return await self._run_once(request)
+        except OpenEnvError as error:
+            return Failed.of(error, request)
+
+    async def leave(self) -> None:
+        """End the connection's sessions."""
+        opened = await asyncio.gather(*self._opened.values(), return_exceptions=True)
+        sessions = {*self._sessions.values(), *(one for one in opened if isinstance(one, Session))}
+        self._sessions.clear()
+        self._opened.clear()
+        await asyncio.gather(*(self._engine.end(session) for session in sessions))
+
+    async def _run_once(self, request: Request) -> Reply:
+        window = self._session(request).window
+        key = request.session, request.id
+        match window.admit(request.id, request.ack):
+            case Admission.ANSWERED:
+                return window.reply(request.id)
+            case Admission.RUNNING:
+                return await asyncio.shield(self._running[key])
+        running = self._running[key] = asyncio.get_running_loop().create_future()
+        try:
+            reply = await self._run(request)
+        except OpenEnvError as error:
+            reply = Failed.of(error, request)
+        except BaseException:
+            running.cancel()
+            raise
+        finally:
+            del self._running[key]
+        window.finish(request.id, reply)
+        running.set_result(reply)
+        return reply
+
+    async def _run(self, request: Request) -> Reply:
+        reply = await _ACTIONS[type(request)](self, request)
+        reply.session, reply.id = request.session or reply.session, request.id
+        return reply
+
+    def _session(self, request: Request) -> Session:
+        try:
+            return self._sessions[request.session]
+        except KeyError:
+            raise SessionNotFound(f"this connection has no session {request.session!r}; open one first") from None
+
+    async def _open(self, request: Open) -> Reply:
+        """The same nonce gives the same session, so that a client may ask again."""
+        task = self._opened.get(request.nonce)
+        if task is None or (task.done() and task.exception() is not None):
+            task = self._opened[request.nonce] = asyncio.create_task(self._new_session())
+        session = await asyncio.shield(task)
+        self._sessions.setdefault(session.id, session)
+        self._nonces[session.id] = request.nonce
+        return Opened(session=session.id, nonce=request.nonce, token=session.token)
+
+    async def _new_session(self) -> Session:
+        await self._detached.give_way()
+        return await self._engine.open()
+
+    async def _reset(self, request: Reset) -> Reply:
+        return await self._session(request).reset(request)
+
+    async def _step(self, request: Step) -> Reply:
+        return await self._session(request).step(request)
+
+    async def _state(self, request: GetState) -> Reply:
+        return await self._session(request).state()
+
+    async def _close(self, request: Close) -> Reply:
+        session = self._session(request)
+        try:
+            await self._engine.close(session)
+        finally:
+            self._sessions.pop(request.session, None)
+            self._opened.pop(self._nonces.pop(session.id, ""), None)
+        return Closed()
+
+    async def _mcp(self, request: Mcp) -> Reply:
+        asked = msgspec.json.decode(request.payload)
+        answered = {"code": -32603, "message": f"{self._engine.spec.name} serves no MCP tools"}
+        asked_id = asked.get("id") if isinstance(asked, dict) else None
+        return McpReply(payload={"jsonrpc": "2.0", "id": asked_id, "error": answered})
+
+
+_ACTIONS: dict[type[Request], Callable[..., Awaitable[Reply]]] = {
+    Open: Peer._open,
+    Reset: Peer._reset,
+    Step: Peer._step,
+    GetState: Peer._state,
+    Close: Peer._close,
+    Mcp: Peer._mcp,
+}
