@@ -73,8 +73,8 @@ def test_settings_of_pip_reach_uv() -> None:
         "global.find-links='\\n/wheels\\n/more'\n"
         "global.no-index='true'\n"
         "freeze.timeout='10'\n"
-        "global.timeout='99'\n"
         ":env:.timeout='30'\n"
+        "global.timeout='99'\n"
         "not a setting\n"
     )
     parsed = load("set_up").parse_pip_config(listing)

@@ -73,6 +73,10 @@ class ClientConnection:
         self._open = request
         return frame
 
+    def withdraw(self) -> None:
+        """Forget the open request: its frame was not sent."""
+        self._open = None
+
     def receive(self, frame: str | bytes) -> Reply | None:
         """The reply in an arriving frame, if it is the greeting or answers the open request.
 

@@ -1,0 +1,88 @@
+"""Actions, observations and states between their types and JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, cast
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from openenv.errors import ActionInvalid, RemoteProtocolError
+from openenv.protocol import EncodingFailed, Observed, to_json
+from openenv.types import ActT, ObsT, StateT, StepResult
+
+__all__ = ["Values"]
+
+
+@dataclass
+class Values(Generic[ActT, ObsT, StateT]):
+    """The types of one environment. Where there is none, values are plain dictionaries.
+
+    Attributes:
+        action_type, observation_type, state_type: pydantic models, or ``None``.
+    """
+
+    action_type: type[Any] | None
+    observation_type: type[Any] | None
+    state_type: type[Any] | None
+
+    def encode_action(self, action: ActT) -> msgspec.Raw:
+        """An action, a model or a mapping, as JSON.
+
+        Raises:
+            ActionInvalid: It has no JSON form; nothing was sent.
+        """
+        try:
+            return msgspec.Raw(to_json(action))
+        except EncodingFailed as error:
+            raise ActionInvalid(f"the action cannot be sent as JSON: {error}") from error
+
+    def decode_result(self, reply: Observed) -> StepResult[ObsT]:
+        """What a ``reset`` or ``step`` answered."""
+        metadata = dict(reply.metadata)
+        if reply.seed is not None:
+            metadata["seed"] = reply.seed
+        if reply.episode_id is not None:
+            metadata["episode_id"] = reply.episode_id
+        return StepResult(
+            observation=self._decode_observation(reply),
+            reward=reply.reward,
+            done=reply.done,
+            terminated=reply.terminated,
+            truncated=reply.truncated,
+            metadata=metadata,
+        )
+
+    def decode_state(self, state: Any) -> StateT:
+        """What ``state`` answered."""
+        if self.state_type is None:
+            return cast(StateT, state)
+        return cast(StateT, _validated(self.state_type, state))
+
+    def _decode_observation(self, reply: Observed) -> ObsT:
+        cls = self.observation_type
+        if cls is None:
+            return cast(ObsT, reply.observation)
+        beside = {
+            "reward": reply.reward,
+            "done": reply.done,
+            "terminated": reply.terminated,
+            "truncated": reply.truncated,
+            "metadata": reply.metadata,
+        }
+        known = {name: value for name, value in beside.items() if name in cls.model_fields}
+        return cast(ObsT, _validated(cls, {**reply.observation, **known}))
+
+
+def _validated(cls: type[BaseModel], content: Any) -> BaseModel:
+    try:
+        return cls.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RemoteProtocolError(
+            f"the server's answer is no {cls.__name__}: {field}: {first['msg']}; "
+            "client and server may have different versions of the environment",
+            details={"answer": content},
+        ) from error
