@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def connect(path: Path, *, write: bool, busy_timeout_s: float) -> sqlite3.Connec
     Raises:
         RecordError: There is no store, or it is of a newer version, or it cannot be opened.
     """
+    _find(path)
     with translated(path):
         connection = _open(path, "mode=rw" if write else "mode=ro", busy_timeout_s)
         try:
@@ -121,12 +123,26 @@ def create_store(path: Path, *, busy_timeout_s: float) -> None:
         ) from error
     with translated(path), contextlib.closing(_open(path, "mode=rwc", busy_timeout_s)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             for table in _TABLES:
                 connection.execute(table)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
+
+
+def _find(path: Path) -> None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        reason = f"no events in {path.parent}; record some there with: openenv rollout ENV --out {path.parent}"
+    except OSError as error:
+        reason = f"event store {path}: {_NO_ACCESS} ({error.strerror})"
+    else:
+        if stat.S_ISREG(found.st_mode):
+            return
+        reason = f"event store {path}: {_NO_ACCESS} (it is no file)"
+    raise RecordError(reason, details={"path": str(path)})
 
 
 def _open(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -149,7 +165,7 @@ def _readable(connection: sqlite3.Connection, path: Path, busy_timeout_s: float)
         if (
             _kind(error.sqlite_errorcode) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
             or os.access(path.parent, os.W_OK)
-            or path.with_name(f"{path.name}-wal").exists()
+            or os.path.exists(f"{path}-wal")
         ):
             raise
         connection.close()

@@ -84,11 +84,6 @@ class EventStore:
         if create:
             create_store(path, busy_timeout_s=busy_timeout_s)
             store._writing = connect(path, write=True, busy_timeout_s=busy_timeout_s)
-        elif not path.exists():
-            raise RecordError(
-                f"no events in {path.parent}; record some there with: openenv rollout ENV --out {path.parent}",
-                details={"path": str(path)},
-            )
         else:
             with store._reading():
                 pass  # the connection checks what the file is
