@@ -38,6 +38,8 @@ Each class carries its row of the table: ``code`` (stable, on the wire), ``v1_co
 protocol v1 knows it by), ``http_status``, ``jsonrpc_code`` and ``retryable`` (whether the same
 request may succeed later). ``ERRORS`` maps a code back to its class, so a client raises the class
 the server raised. A class that replaces a builtin in older code derives from that builtin too.
+
+Longer than 350 lines because the whole tree, which is one table, is to be seen in one place.
 """
 
 from __future__ import annotations
@@ -368,9 +370,6 @@ class RecordError(OpenEnvError, OSError):
     """The event store cannot be read or written."""
 
     code = "RECORD_ERROR"
-
-    def __str__(self) -> str:  # OSError would print its errno
-        return self.message
 
 
 def _walk(cls: type[OpenEnvError]) -> dict[str, type[OpenEnvError]]:

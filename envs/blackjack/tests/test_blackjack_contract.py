@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from openenv_blackjack.server.environment import BlackjackEnvironment
-
 from openenv.testing import EnvironmentContract
+from openenv_blackjack.server.environment import BlackjackEnvironment
 
 
 class TestBlackjack(EnvironmentContract):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from openenv_echo.server.environment import EchoEnvironment
-
 from openenv.testing import EnvironmentContract
+from openenv_echo.server.environment import EchoEnvironment
 
 
 class TestEcho(EnvironmentContract):

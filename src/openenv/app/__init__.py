@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openenv.app.create import create_app
-    from openenv.app.make import make
+    from openenv.app.making import make
 
-_HOME = {"create_app": "openenv.app.create", "make": "openenv.app.make"}
+_HOME = {"create_app": "openenv.app.create", "make": "openenv.app.making"}
 
 __all__ = ["create_app", "make"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,12 +35,27 @@ class Address:
         Raises:
             ConfigurationError: It is none of these.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in _WEBSOCKET or not parts.hostname:
-            raise ConfigurationError(f"{url!r} is no server address; write it like http://localhost:8000")
+        wrong = f"{url!r} is no server address; write it like http://localhost:8000"
+        try:
+            parts = urlsplit(url.strip())
+            host, port = parts.hostname, parts.port
+        except ValueError as error:  # brackets that do not match, a port that is no number
+            raise ConfigurationError(f"{wrong} ({error})") from None
+        if parts.scheme not in _WEBSOCKET or not host or port == 0:
+            raise ConfigurationError(wrong)
         path = parts.path.rstrip("/").removesuffix("/ws")
         return Address(
             websocket=urlunsplit((_WEBSOCKET[parts.scheme], parts.netloc, f"{path}/ws", parts.query, "")),
             http=urlunsplit((_HTTP[parts.scheme], parts.netloc, path, "", "")),
-            is_local=parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."),
+            is_local=_is_local(host),
         )
+
+
+def _is_local(host: str) -> bool:
+    if host.rstrip(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name
+        return False
+    return address.is_loopback or address.is_unspecified

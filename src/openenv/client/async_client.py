@@ -6,27 +6,26 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
-
-from websockets.asyncio.client import ClientConnection as Socket
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from openenv.client.address import Address
-from openenv.client.conversation import Break, Conversation
+from openenv.client.conversation import Break, Broken, Conversation
 from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of
-from openenv.client.sockets import break_of, connect_arguments, keep_alive, told
 from openenv.client.values import Values
-from openenv.errors import ConnectFailed, LocalProtocolError
-from openenv.protocol import Close, Failed, GetState, Reply, Request
+from openenv.errors import ConnectionLost, OpenEnvError
+from openenv.protocol import Close, Failed, GetState, Reply, Request, Reset
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
+    from openenv.client.async_socket import AsyncSocket
     from openenv.client.sync_client import SyncEnvClient
 
 __all__ = ["EnvClient", "GenericEnvClient"]
 
 log = logging.getLogger("openenv.client")
+
+
+_TYPE_NAMES = ("action_type", "observation_type", "state_type")
 
 
 class EnvClient(Generic[ActT, ObsT, StateT]):
@@ -61,9 +60,21 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        for name, found in zip(("action_type", "observation_type", "state_type"), types_of(cls, EnvClient), strict=True):
+        for name, found in zip(_TYPE_NAMES, types_of(cls, EnvClient), strict=True):
             if found is not None and name not in cls.__dict__:
                 setattr(cls, name, found)
+
+    @property
+    def __orig_class__(self) -> Any:
+        """What ``EnvClient[A, O, S](url)`` was written as; ``typing`` sets it after the constructor."""
+        return self._written_as
+
+    @__orig_class__.setter
+    def __orig_class__(self, written: Any) -> None:
+        self._written_as = written
+        for name, found in zip(_TYPE_NAMES, types_of(written, EnvClient), strict=True):
+            if getattr(self.options.values, name) is None:
+                setattr(self.options.values, name, found)
 
     def __init__(
         self,
@@ -80,7 +91,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
     ) -> None:
         self.options = ClientOptions(
             address=Address.parse(base_url),
-            values=self._values(
+            values=self.values_for(
                 action_type or self.action_type,
                 observation_type or self.observation_type,
                 state_type or self.state_type,
@@ -92,10 +103,9 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             owned=owned,
         )
         self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options.values)
-        self._socket: Socket | None = None
-        self._asking = False
+        self._socket: AsyncSocket | None = None
 
-    def _values(
+    def values_for(
         self, action: type[Any] | None, observation: type[Any] | None, state: type[Any] | None
     ) -> Values[ActT, ObsT, StateT]:
         """How values become JSON and come back."""
@@ -108,8 +118,13 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             ConnectFailed: The server cannot be reached.
             CapacityReached, FactoryFailed: It has no session for us.
         """
-        if self._socket is None:
-            await self._connect()
+        self._conversation.begin_turn()
+        try:
+            self._forget_ended()
+            if self._socket is None:
+                await self._connect()
+        finally:
+            self._conversation.end_turn()
         return self
 
     async def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> StepResult[ObsT]:
@@ -135,22 +150,28 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             EpisodeLost: The episode is gone, now or since an earlier call.
             ActionInvalid, ResetNeeded, EpisodeDone: Refused; the environment did not move.
         """
-        self._conversation.check_alive()
         request = self._conversation.step(action, timeout_s, options)
         return self._conversation.result(await self._ask(request, timeout_s))
 
     async def state(self) -> StateT:
         """Where the episode stands."""
-        self._conversation.check_alive()
         return self._conversation.state(await self._ask(GetState(), None))
 
     async def close(self) -> None:
-        """End the session and whatever belongs to the client. Safe to call twice."""
+        """End the session and whatever belongs to the client. Safe to call twice, also while a call waits.
+
+        A ``close`` of the environment that fails is logged as a warning. ``reset`` begins anew.
+        """
+        nobody_waits = self._conversation.try_turn()
         try:
-            if self._socket is not None and not self._asking:
+            if nobody_waits:
+                self._forget_ended()
                 await self._end_session()
         finally:
-            await self._drop()
+            self._conversation.closed()
+            self._abort()
+            if nobody_waits:
+                self._conversation.end_turn()
             if self.options.owned is not None:
                 await asyncio.to_thread(self.options.owned.close)
 
@@ -169,89 +190,75 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         await self.close()
 
     async def _connect(self) -> None:
-        options = self.options
-        try:
-            self._socket = await connect(
-                options.address.websocket, open_timeout=options.connect_timeout_s, **connect_arguments(options)
-            )
-        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
-            raise ConnectFailed(f"cannot connect to {options.address.websocket}: {told(error)}") from error
-        keep_alive(self._socket.transport.get_extra_info("socket"))
+        from openenv.client.async_socket import AsyncSocket  # here: who only names a client loads no network code
+
+        self._socket = await AsyncSocket.connect(self.options)
         opening = self._conversation.connected(self._socket.subprotocol)
-        if opening is not None:
-            try:
-                self._conversation.greeting(await self._receive(options.connect_timeout_s))
-                self._conversation.opened(await self._exchange(opening, options.message_timeout_s))
-            except BaseException:
-                await self._drop()
-                raise
+        if opening is None:
+            return
+        try:
+            self._conversation.greeting(await self._exchange(None, self.options.connect_timeout_s))
+            self._conversation.opened(await self._exchange(opening, self.options.message_timeout_s))
+        except BaseException:
+            self._abort()
+            raise
 
     async def _ask(self, request: Request, timeout_s: float | None) -> Reply:
-        if self._asking:
-            raise LocalProtocolError("this client waits for an answer already; use one client per session")
-        self._asking = True
+        timeout_s = timeout_s or self.options.message_timeout_s
+        self._conversation.begin_turn()
         try:
-            if self._socket is not None and self._socket.close_code is not None:
-                # it ended while nobody was asking; an episode that was running on it is lost
-                error = self._conversation.broken(break_of(self._socket.close_code), "the connection was closed")
-                await self._drop()
-                self._conversation.check_alive()
-                log.info("%s", error)
-            if self._socket is None:
-                await self._connect()
-            return await self._exchange(request, timeout_s or self.options.message_timeout_s)
+            self._forget_ended()
+            self._conversation.admit(request)
+            if self._socket is not None:
+                try:
+                    return await self._exchange(request, timeout_s)
+                except ConnectionLost:
+                    if not isinstance(request, Reset):
+                        raise
+                    # a connection from before may be gone without a sign; a reset can begin on a new one
+            await self._connect()
+            return await self._exchange(request, timeout_s)
         finally:
-            self._asking = False
+            self._conversation.end_turn()
 
-    async def _exchange(self, request: Request, timeout_s: float | None) -> Reply:
+    def _forget_ended(self) -> None:
+        """Let go of a connection that ended while nobody was asking; an episode that was running on it is lost."""
+        ended = self._socket.ended if self._socket is not None else None
+        if ended is not None or (self._socket is not None and not self._conversation.has_session):
+            told = self._conversation.broken(ended or Broken(Break.CONNECTION_LOST, "the server had no session"))
+            log.info("connecting anew: %s", told)
+            self._abort()
+
+    async def _exchange(self, request: Request | None, timeout_s: float | None) -> Reply:
         assert self._socket is not None
-        frame = self._conversation.frame(request)
+        frame = None if request is None else self._conversation.frame(request)
         try:
-            await self._socket.send(frame)
-        except ConnectionClosed as error:
-            await self._broken(break_of(self._socket.close_code), told(error), error)
-        while (reply := await self._receive(timeout_s)) is None:
-            pass
-        return reply
-
-    async def _receive(self, timeout_s: float | None) -> Reply | None:
-        assert self._socket is not None
-        assert self._conversation.connection is not None
-        try:
-            async with asyncio.timeout(timeout_s):
-                frame = await self._socket.recv()
-        except ConnectionClosed as error:
-            await self._broken(break_of(self._socket.close_code), told(error), error)
-        except TimeoutError as error:
-            await self._broken(Break.TIMEOUT, f"no answer within {timeout_s} s", error)
-        except asyncio.CancelledError:
-            self._conversation.broken(Break.CANCELLED, "the call was cancelled")
-            await self._drop()
-            raise
-        return self._conversation.connection.receive(frame)
-
-    async def _broken(self, why: Break, message: str, cause: BaseException) -> NoReturn:
-        error = self._conversation.broken(why, message)
-        await self._drop()
-        raise error from cause
+            return await self._socket.ask(frame, self._conversation.receive, timeout_s)
+        except BaseException as error:  # cancellation too: its answer must not be taken for the next one's
+            told = self._conversation.broken(error)
+            self._abort()
+            if told is error:
+                raise
+            raise told from error
 
     async def _end_session(self) -> None:
-        assert self._conversation.connection is not None
-        assert self._socket is not None
+        if self._socket is None:
+            return
         try:
-            if self._conversation.connection.has_sessions:
+            if self._conversation.answers_close:
                 reply = await self._exchange(Close(), self.options.connect_timeout_s)
                 if isinstance(reply, Failed):
                     log.warning("the environment did not close cleanly: %s", reply.message)
             else:
-                await self._socket.send(self._conversation.frame(Close()))
-        except (OSError, ConnectionClosed) as error:
-            log.debug("the connection was gone before the session was closed: %s", error)
+                await self._socket.tell(self._conversation.frame(Close()))
+            await self._socket.close()
+        except OpenEnvError as error:
+            log.warning("the server did not say that the session has ended: %s", error)
 
-    async def _drop(self) -> None:
+    def _abort(self) -> None:
         socket, self._socket = self._socket, None
         if socket is not None:
-            socket.transport.abort() if self._asking else await socket.close()
+            socket.abort()
 
 
 class GenericEnvClient(EnvClient[dict[str, Any], dict[str, Any], dict[str, Any]]):

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import threading
 from enum import Enum
 from typing import Any, Generic
 
 from openenv.client.values import Values
 from openenv.errors import (
+    CapacityReached,
+    ConnectFailed,
     ConnectionLost,
     EpisodeLost,
+    FactoryFailed,
     LocalProtocolError,
+    MessageTooLarge,
     OpenEnvError,
     RemoteProtocolError,
     RequestTimeout,
+    SessionClosed,
 )
 from openenv.protocol import (
     ClientConnection,
+    EncodingFailed,
     Failed,
     Hello,
     Observed,
@@ -30,7 +38,7 @@ from openenv.protocol import (
 )
 from openenv.types import ActT, ObsT, StateT, StepResult
 
-__all__ = ["Break", "Conversation"]
+__all__ = ["Break", "Broken", "Conversation"]
 
 
 class Break(Enum):
@@ -41,64 +49,66 @@ class Break(Enum):
     MESSAGE_TOO_LARGE = "message_too_large"
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
+    PROTOCOL_ERROR = "protocol_error"
+
+
+class Broken(Exception):
+    """The connection ended under a request. Never leaves this package: ``Conversation.broken`` says what it means."""
+
+    def __init__(self, why: Break, message: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class _Episode(Enum):
     NONE = "none was begun"
+    BEGINNING = "one was asked for; whether it has begun is not known"
     RUNNING = "there is one"
     LOST = "it was lost"
+    CLOSED = "the client was closed"
 
 
 class Conversation(Generic[ActT, ObsT, StateT]):
     """Holds a client to the promise that an episode goes on or is said to be lost, never silently begun anew.
 
-    After a break in an episode, every request but ``reset`` raises ``EpisodeLost``.
+    After a break in an episode, every request but ``reset`` raises ``EpisodeLost``; after ``closed``, every one
+    but ``reset`` raises ``SessionClosed``.
     """
 
     def __init__(self, values: Values[ActT, ObsT, StateT]) -> None:
         self._values = values
-        self._episode = _Episode.NONE
-        self._why_lost = Break.CONNECTION_LOST
-        self.connection: ClientConnection | None = None
+        self._episode = self._before = _Episode.NONE
+        self._why_lost = ""
+        self._connection: ClientConnection | None = None
+        self._turn = threading.Lock()  # of a synchronous client two threads may ask at the same moment
+        self.has_session = False
+
+    # Whose turn it is ----------------------------------------------------------------------------
+
+    def try_turn(self) -> bool:
+        """Take the turn to ask; False while another call has it."""
+        return self._turn.acquire(blocking=False)
+
+    def begin_turn(self) -> None:
+        """Take the turn to ask; raises ``LocalProtocolError`` while another call has it."""
+        if not self.try_turn():
+            raise LocalProtocolError("this client waits for an answer already; use one client per session")
+
+    def end_turn(self) -> None:
+        """Give the turn back."""
+        self._turn.release()
+
+    # Connecting ----------------------------------------------------------------------------------
 
     def connected(self, subprotocol: str | None) -> Open | None:
-        """Begin anew on a connection; the request that opens the session, where the version has one."""
-        self.connection = ClientConnection(subprotocol)
-        return Open(nonce=secrets.token_hex(8)) if self.connection.has_sessions else None
+        """Begin on a new connection; the request that opens the session, where the version has one."""
+        self._connection = ClientConnection(subprotocol)
+        self.has_session = not self._connection.has_sessions
+        if self._episode is _Episode.CLOSED:
+            self._episode = _Episode.NONE
+        return Open(nonce=secrets.token_hex(8)) if self._connection.has_sessions else None
 
-    def reset(self, seed: int | None, episode_id: str | None, options: dict[str, Any]) -> Reset:
-        """The request that begins an episode. From here on the old one is given up."""
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
-            raise LocalProtocolError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}")
-        if episode_id is not None and len(episode_id) > 255:
-            raise LocalProtocolError("an episode_id has at most 255 characters")
-        self._episode = _Episode.NONE
-        return Reset(seed=seed, episode_id=episode_id, options=options)
-
-    def step(self, action: ActT, timeout_s: float | None, options: dict[str, Any]) -> Step:
-        """The request that takes an action."""
-        if timeout_s is not None and not timeout_s > 0:
-            raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")
-        return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
-
-    def check_alive(self) -> None:
-        """Raise ``EpisodeLost`` if the episode was lost and not yet begun anew."""
-        if self._episode is _Episode.LOST:
-            raise _lost(self._why_lost)
-
-    def frame(self, request: Request) -> str:
-        """The frame of a request."""
-        assert self.connection is not None
-        frame = self.connection.send(request)
-        hello = self.connection.hello
-        if hello is not None and len(frame) > hello.limits.max_message_bytes:
-            self.connection.withdraw()
-            raise LocalProtocolError(
-                f"the message has {len(frame)} bytes; this server takes {hello.limits.max_message_bytes}"
-            )
-        return frame
-
-    def greeting(self, reply: Reply | None) -> None:
+    def greeting(self, reply: Reply) -> None:
         """Take the server's first frame."""
         if not isinstance(reply, Hello):
             raise RemoteProtocolError("the server accepted protocol v2 but did not greet")
@@ -106,6 +116,69 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def opened(self, reply: Reply) -> None:
         """Take the answer to ``Open``."""
         self._expect(reply, Opened)
+        self.has_session = True
+
+    @property
+    def answers_close(self) -> bool:
+        """Whether the server says how closing the session went; in v1 it just ends the connection."""
+        return self._connection is not None and self._connection.has_sessions
+
+    def closed(self) -> None:
+        """Note that the client was closed."""
+        self._episode, self._connection, self.has_session = _Episode.CLOSED, None, False
+
+    # Asking --------------------------------------------------------------------------------------
+
+    def reset(self, seed: int | None, episode_id: str | None, options: dict[str, Any]) -> Reset:
+        """The request that begins an episode."""
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
+            raise LocalProtocolError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}")
+        if episode_id is not None and not (isinstance(episode_id, str) and len(episode_id) <= 255):
+            raise LocalProtocolError(f"an episode_id is a text of at most 255 characters, not {episode_id!r}")
+        return Reset(seed=seed, episode_id=episode_id, options=options)
+
+    def step(self, action: ActT, timeout_s: float | None, options: dict[str, Any]) -> Step:
+        """The request that takes an action."""
+        if timeout_s is not None:
+            is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+            if not (is_number and timeout_s > 0 and math.isfinite(timeout_s)):
+                raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")
+        return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
+
+    def admit(self, request: Request) -> None:
+        """Raise ``EpisodeLost`` or ``SessionClosed`` where only a reset may follow and this is none."""
+        if isinstance(request, Reset):
+            return
+        if self._episode is _Episode.LOST:
+            raise _lost(self._why_lost)
+        if self._episode is _Episode.CLOSED:
+            raise SessionClosed("this client was closed; reset() connects again and begins a new episode")
+
+    def frame(self, request: Request) -> str:
+        """The frame of a request. Where this raises, nothing was sent and everything is as it was."""
+        assert self._connection is not None
+        try:
+            frame = self._connection.send(request)
+        except OpenEnvError:
+            raise
+        except (EncodingFailed, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise LocalProtocolError(f"the options cannot be sent as JSON: {error}") from error
+        hello = self._connection.hello
+        limit = hello.limits.max_message_bytes if hello is not None else math.inf
+        if len(frame) * 4 > limit and (size := len(frame.encode())) > limit:  # a character takes up to 4 bytes
+            self._connection.withdraw()
+            raise LocalProtocolError(f"the message has {size} bytes; this server takes {limit}")
+        self._before = self._episode
+        if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is _Episode.NONE):
+            self._episode = _Episode.BEGINNING
+        return frame
+
+    # Answers -------------------------------------------------------------------------------------
+
+    def receive(self, frame: str | bytes) -> Reply | None:
+        """The reply in an arriving frame; ``None`` if it answers nothing that is still waited for."""
+        assert self._connection is not None
+        return self._connection.receive(frame)
 
     def result(self, reply: Reply) -> StepResult[ObsT]:
         """The answer to ``reset`` or ``step``, or the error the server raised."""
@@ -117,28 +190,50 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         """The answer to ``state``."""
         return self._values.decode_state(self._expect(reply, StateIs).state)
 
-    def broken(self, why: Break, message: str) -> OpenEnvError:
-        """Note that the connection has ended, and tell it as an error."""
-        self.connection = None
-        if self._episode is not _Episode.NONE:
-            self._episode, self._why_lost = _Episode.LOST, why
-            return _lost(why, message)
+    def broken(self, error: BaseException) -> BaseException:
+        """Note that a request ended without its answer, and the connection with it; the error to tell it with."""
+        had_session = self.has_session
+        self._connection, self.has_session = None, False
+        match error:
+            case Broken(why=why):
+                pass
+            case RemoteProtocolError():
+                why = Break.PROTOCOL_ERROR
+            case _:  # whatever interrupts the call from outside
+                why = Break.CANCELLED
+        told = self._tell(why, str(error), had_session)
+        return told if isinstance(error, Broken) else error
+
+    def _tell(self, why: Break, message: str, had_session: bool) -> OpenEnvError:
+        if self._episode is _Episode.CLOSED:
+            return SessionClosed("this client was closed while it waited for an answer")
+        if self._episode is _Episode.RUNNING:
+            self._episode, self._why_lost = _Episode.LOST, why.value
+            return _lost(why.value, message)
+        if self._episode is _Episode.BEGINNING:  # it may have begun: what follows must not begin another unasked
+            self._episode, self._why_lost = _Episode.LOST, why.value
         if why is Break.TIMEOUT:
             return RequestTimeout(message)
-        return ConnectionLost(message)
+        if why is Break.MESSAGE_TOO_LARGE:
+            return MessageTooLarge(message)
+        return ConnectionLost(message) if had_session else ConnectFailed(f"no session could be opened: {message}")
 
     def _expect(self, reply: Reply, kind: type[Any]) -> Any:
         if isinstance(reply, kind):
             return reply
-        if isinstance(reply, Failed):
-            error = reply.to_error()
-            if isinstance(error, EpisodeLost):
-                self._episode = _Episode.LOST
-            raise error
-        raise RemoteProtocolError(f"expected {kind.__name__}, the server answered {type(reply).__name__}")
+        if self._episode is _Episode.BEGINNING:
+            self._episode = self._before
+        if not isinstance(reply, Failed):
+            raise RemoteProtocolError(f"expected {kind.__name__}, the server answered {type(reply).__name__}")
+        error = reply.to_error()
+        if isinstance(error, EpisodeLost):
+            self._episode, self._why_lost = _Episode.LOST, str(error.details.get("reason", "unknown"))
+        if isinstance(error, CapacityReached | FactoryFailed) and not self.answers_close:
+            self.has_session = False  # v1 says so where the session should have begun
+        raise error
 
 
-def _lost(why: Break, message: str = "the connection broke") -> EpisodeLost:
+def _lost(reason: str, message: str = "it ended in an earlier call") -> EpisodeLost:
     return EpisodeLost(
-        f"the episode was lost ({why.value}): {message}; call reset() to begin another", details={"reason": why.value}
+        f"the episode was lost ({reason}): {message}; call reset() to begin another", details={"reason": reason}
     )

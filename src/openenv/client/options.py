@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 
 from openenv.client.address import Address
 from openenv.client.values import Values
+from openenv.errors import ConfigurationError
 
 __all__ = ["MAX_MESSAGE_BYTES", "ClientOptions", "Closable", "types_of"]
 
@@ -45,14 +47,31 @@ class ClientOptions:
     headers: Mapping[str, str] = field(default_factory=dict)
     owned: Closable | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout_s", "message_timeout_s", "max_message_bytes"):
+            value = getattr(self, name)
+            if name == "message_timeout_s" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise ConfigurationError(f"{name} must be a number greater than 0, not {value!r}")
 
-def types_of(cls: type[Any], base: type[Any]) -> tuple[type[Any] | None, ...]:
-    """The A, O, S of ``class MyClient(base[A, O, S])``; ``None`` for each that is no model."""
-    for owner in cls.__mro__:
-        for candidate in getattr(owner, "__orig_bases__", ()):
-            origin = typing.get_origin(candidate)
-            if isinstance(origin, type) and issubclass(origin, base):
-                found = [a if hasattr(a, "model_validate") else None for a in typing.get_args(candidate)]
-                if any(found):
-                    return (*found, None, None, None)[:3]
-    return None, None, None
+
+def types_of(written: Any, base: type[Any]) -> tuple[type[Any] | None, ...]:
+    """The A, O, S that a subclass of ``base`` or ``base[A, O, S]`` itself names; ``None`` for each that is no model."""
+    found = [a if hasattr(a, "model_validate") else None for a in _arguments(written, base)]
+    return (*found, None, None, None)[:3]
+
+
+def _arguments(written: Any, base: type[Any]) -> tuple[Any, ...]:
+    """The type arguments of ``base`` as ``written`` fixes them, through subclasses that are generic themselves."""
+    origin = typing.get_origin(written) or written
+    if not (isinstance(origin, type) and issubclass(origin, base)):
+        return ()
+    if origin is base:
+        return typing.get_args(written)
+    given = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(written), strict=False))
+    for parent in origin.__dict__.get("__orig_bases__", ()):
+        arguments = _arguments(parent, base)
+        if arguments:
+            return tuple(given.get(a, a) if isinstance(a, typing.TypeVar) else a for a in arguments)
+    return ()

@@ -5,11 +5,22 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from openenv.client.conversation import Break
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
+
+from openenv.client.conversation import Break, Broken
 from openenv.client.options import ClientOptions
+from openenv.errors import ConnectFailed
 from openenv.protocol import SUBPROTOCOLS
 
-__all__ = ["break_of", "connect_arguments", "keep_alive", "told"]
+__all__ = ["CONNECT_ERRORS", "broken", "closed_with", "connect_arguments", "connect_failed", "keep_alive", "timed_out"]
+
+CONNECT_ERRORS = (
+    OSError,  # time-outs and failing certificates too
+    WebSocketException,
+    UnicodeError,  # a host name that no name server could know
+    ImportError,  # a SOCKS proxy, for which websockets needs another package
+)
+"""All that ``connect`` raises for addresses, networks and servers that do not work."""
 
 _BREAKS = {1001: Break.SERVER_STOPPED, 1009: Break.MESSAGE_TOO_LARGE, 1012: Break.SERVER_STOPPED}
 
@@ -17,6 +28,7 @@ _BREAKS = {1001: Break.SERVER_STOPPED, 1009: Break.MESSAGE_TOO_LARGE, 1012: Brea
 def connect_arguments(options: ClientOptions) -> dict[str, Any]:
     """Arguments of ``connect`` that both I/O styles share."""
     arguments: dict[str, Any] = {
+        "open_timeout": options.connect_timeout_s,
         "subprotocols": SUBPROTOCOLS,
         "compression": None,  # costs more time than it saves, above all for arrays
         "max_size": options.max_message_bytes,
@@ -26,6 +38,22 @@ def connect_arguments(options: ClientOptions) -> dict[str, Any]:
     if options.address.is_local:
         arguments["proxy"] = None
     return arguments
+
+
+def connect_failed(options: ClientOptions, error: BaseException) -> ConnectFailed:
+    """Why there is no connection, and what to do about it."""
+    address, why = options.address, _in_one_line(error)
+    match error:
+        case InvalidStatus():
+            status = error.response.status_code
+            why = f"the server answers HTTP {status}; is it an OpenEnv server, and is the path of its URL right?"
+        case InvalidMessage():
+            why = "what answers there is no OpenEnv server; check host and port, and whether it is http or https"
+        case TimeoutError():
+            why = f"no connection within {options.connect_timeout_s} s"
+        case ConnectionRefusedError():
+            why = "nothing listens there; start the server, or check host and port"
+    return ConnectFailed(f"cannot connect to {address.websocket}: {why}")
 
 
 def keep_alive(connection: socket.socket | None) -> None:
@@ -39,11 +67,23 @@ def keep_alive(connection: socket.socket | None) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def break_of(close_code: int | None) -> Break:
-    """Why a connection ended, by its WebSocket close code."""
-    return _BREAKS.get(close_code or 0, Break.CONNECTION_LOST)
+def broken(error: ConnectionClosed) -> Broken:
+    """A connection's end, by the WebSocket close code of either side."""
+    for close in (error.rcvd, error.sent):
+        if close is not None and close.code in _BREAKS:
+            return Broken(_BREAKS[close.code], _in_one_line(error))
+    return Broken(Break.CONNECTION_LOST, _in_one_line(error))
 
 
-def told(error: BaseException) -> str:
-    """A library's error in one line."""
+def closed_with(code: int) -> Broken:
+    """The end of a connection that broke while nobody waited."""
+    return Broken(_BREAKS.get(code, Break.CONNECTION_LOST), f"the connection was closed (code {code})")
+
+
+def timed_out(timeout_s: float | None) -> Broken:
+    """No answer in time."""
+    return Broken(Break.TIMEOUT, f"no answer within {timeout_s} s")
+
+
+def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

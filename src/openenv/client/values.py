@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import msgspec
-from pydantic import BaseModel, ValidationError
 
 from openenv.errors import ActionInvalid, RemoteProtocolError
 from openenv.protocol import EncodingFailed, Observed, to_json
+from openenv.protocol.lossy import lost_values
 from openenv.types import ActT, ObsT, StateT, StepResult
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["Values"]
 
@@ -34,9 +37,13 @@ class Values(Generic[ActT, ObsT, StateT]):
             ActionInvalid: It has no JSON form; nothing was sent.
         """
         try:
-            return msgspec.Raw(to_json(action))
+            encoded = to_json(action)
         except EncodingFailed as error:
             raise ActionInvalid(f"the action cannot be sent as JSON: {error}") from error
+        lost = lost_values(action, encoded)
+        if lost:  # the environment would act on null instead
+            raise ActionInvalid(f"the action cannot be sent as JSON: {lost[0]} is not a finite number")
+        return msgspec.Raw(encoded)
 
     def decode_result(self, reply: Observed) -> StepResult[ObsT]:
         """What a ``reset`` or ``step`` answered."""
@@ -72,15 +79,18 @@ class Values(Generic[ActT, ObsT, StateT]):
             "metadata": reply.metadata,
         }
         known = {name: value for name, value in beside.items() if name in cls.model_fields}
-        return cast(ObsT, _validated(cls, {**reply.observation, **known}))
+        content = {**reply.observation, **known} if isinstance(reply.observation, dict) else reply.observation
+        return cast(ObsT, _validated(cls, content))
 
 
 def _validated(cls: type[BaseModel], content: Any) -> BaseModel:
+    from pydantic import ValidationError  # here: a client without types needs no pydantic
+
     try:
         return cls.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"]) or "answer"
         raise RemoteProtocolError(
             f"the server's answer is no {cls.__name__}: {field}: {first['msg']}; "
             "client and server may have different versions of the environment",

@@ -48,6 +48,13 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
     transform: Transform | None = None
     """Applied to every observation before it leaves, if set."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.reset is Environment.reset and cls.reset_async is not Environment.reset_async:
+            cls.reset = _only_awaited  # type: ignore[method-assign]
+        if cls.step is Environment.step and cls.step_async is not Environment.step_async:
+            cls.step = _only_awaited  # type: ignore[method-assign]
+
     @abstractmethod
     def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
         """Begin an episode and return its first observation.
@@ -71,26 +78,28 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
 
     async def reset_async(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
         """``reset`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
-        return _pass_on(self.reset, {"seed": seed, "episode_id": episode_id, **kwargs})
+        observation: ObsT = _pass_on(self.reset, {"seed": seed, "episode_id": episode_id, **kwargs})
+        return observation
 
     async def step_async(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
         """``step`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
-        return _pass_on(self.step, {"timeout_s": timeout_s, **kwargs}, action)
+        observation: ObsT = _pass_on(self.step, {"timeout_s": timeout_s, **kwargs}, action)
+        return observation
 
     @property
     @abstractmethod
     def state(self) -> StateT:
         """Where the episode stands. Legal at any time, also before the first reset."""
 
-    def close(self) -> None:  # noqa: B027 - having nothing to close is normal
+    def close(self) -> None:
         """Give back what the environment holds. Called once, on the thread that created it."""
 
     @property
     def rng(self) -> random.Random:
         """Random numbers of this episode. A server seeds it before each reset with the seed it reports."""
-        found: random.Random | None = self.__dict__.get("_rng")
+        found: random.Random | None = self.__dict__.get("_openenv_rng")
         if found is None:  # also where a subclass skips super().__init__
-            found = self.__dict__["_rng"] = random.Random()  # noqa: S311 - games, not secrets
+            found = self.__dict__["_openenv_rng"] = random.Random()  # noqa: S311 - games, not secrets
         return found
 
     def reseed(self, seed: int | None) -> int:
@@ -107,6 +116,11 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
             description=own_words or f"{type(self).__name__} environment",
             version="1.0.0",
         )
+
+
+def _only_awaited(self: object, *positional: Any, **keywords: Any) -> Any:
+    """Stands in for the synchronous twin in a class that has the asynchronous one alone."""
+    raise TypeError(f"{type(self).__name__} is asynchronous: await reset_async() and step_async() instead")
 
 
 def _pass_on(method: Any, keywords: dict[str, Any], *positional: Any) -> Any:

@@ -6,10 +6,11 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from openenv.environment.base import Environment, Lifecycle
+from openenv.errors import ConfigurationError
 from openenv.types import Action, Observation, State
 
 __all__ = ["EnvironmentPlan", "KeywordFilter"]
@@ -74,36 +75,55 @@ class EnvironmentPlan:
     state_type: type[Any]
 
     @staticmethod
-    @lru_cache(maxsize=None)
-    def of(cls: type[Environment[Any, Any, Any]]) -> EnvironmentPlan:
-        """The plan of an environment class."""
-        async_reset = cls.reset_async is not Environment.reset_async
-        async_step = cls.step_async is not Environment.step_async
-        action, observation, state = _type_parameters(cls)
+    @cache
+    def of(environment: type[Environment[Any, Any, Any]]) -> EnvironmentPlan:
+        """The plan of an environment class.
+
+        Raises:
+            ConfigurationError: Its ``lifecycle`` is neither ``strict`` nor ``lenient``.
+        """
+        if environment.lifecycle not in typing.get_args(Lifecycle):
+            raise ConfigurationError(
+                f"{environment.__name__}.lifecycle must be 'strict' or 'lenient', not {environment.lifecycle!r}"
+            )
+        async_reset = environment.reset_async is not Environment.reset_async
+        async_step = environment.step_async is not Environment.step_async
+        reset = environment.reset_async if async_reset else environment.reset
+        step = environment.step_async if async_step else environment.step
+        action, observation, state = _type_parameters(environment)
         return EnvironmentPlan(
-            name=cls.__name__,
+            name=environment.__name__,
             is_async=async_reset or async_step,
-            reset=KeywordFilter.of(cls.reset_async if async_reset else cls.reset, positional=1),
-            step=KeywordFilter.of(cls.step_async if async_step else cls.step, positional=2),
-            lifecycle=cls.lifecycle,
-            concurrent=bool(cls.SUPPORTS_CONCURRENT_SESSIONS),
-            needs_own_thread=bool(cls.REQUIRES_SINGLE_THREAD_EXECUTOR),
-            action_type=action or _annotation(cls.step, 1) or Action,
-            observation_type=observation or _annotation(cls.reset, "return") or Observation,
+            reset=KeywordFilter.of(reset, positional=1),
+            step=KeywordFilter.of(step, positional=2),
+            lifecycle=environment.lifecycle,
+            concurrent=bool(environment.SUPPORTS_CONCURRENT_SESSIONS),
+            needs_own_thread=bool(environment.REQUIRES_SINGLE_THREAD_EXECUTOR),
+            action_type=action or _annotation(step, 1) or Action,
+            observation_type=observation or _annotation(reset, "return") or Observation,
             state_type=state or State,
         )
 
 
 def _type_parameters(cls: type[Any]) -> tuple[type[Any] | None, type[Any] | None, type[Any] | None]:
-    """The A, O, S of the nearest ``Environment[A, O, S]`` among the bases; None where it is not a class."""
-    for owner in cls.__mro__:
-        for base in getattr(owner, "__orig_bases__", ()):
-            origin = typing.get_origin(base)
-            if isinstance(origin, type) and issubclass(origin, Environment):
-                found = [a if isinstance(a, type) else None for a in typing.get_args(base)]
-                if any(found):
-                    return tuple((*found, None, None, None)[:3])  # type: ignore[return-value]
-    return None, None, None
+    """The A, O, S of ``Environment[A, O, S]`` as the class sees them; None where one is not a class."""
+    found = [one if isinstance(one, type) else None for one in _arguments(cls)]
+    return tuple((*found, None, None, None)[:3])  # type: ignore[return-value]
+
+
+def _arguments(cls: type[Any]) -> tuple[Any, ...]:
+    """What a class passes to ``Environment[...]``, through generic bases of its own too."""
+    for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
+        origin = typing.get_origin(base) or base
+        if not (isinstance(origin, type) and issubclass(origin, Environment)):
+            continue
+        given = typing.get_args(base)
+        if origin is not Environment:
+            meaning = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
+            given = tuple(meaning.get(a, a) if isinstance(a, typing.TypeVar) else a for a in _arguments(origin))
+        if given:
+            return given
+    return ()
 
 
 def _annotation(method: Callable[..., Any], where: int | str) -> type[Any] | None:

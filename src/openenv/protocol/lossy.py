@@ -7,25 +7,51 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydantic_core
+from msgspec import structs
 from pydantic import BaseModel
 
 from openenv.errors import ObservationInvalid
 from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
-from openenv.protocol.messages import Failed, Observed, Reply
+from openenv.protocol.messages import Failed, Observed, Reply, StateIs
 
-__all__ = ["encodable_part", "lost_values", "observation_part", "unencodable", "with_warnings"]
+__all__ = ["encodable_part", "lost_values", "metadata_json", "observation_part", "unencodable"]
+
+
+def metadata_json(reply: Observed, observation: bytes) -> bytes:
+    """The metadata of a reply as JSON, with a warning for each value that became null on the way, at most eight.
+
+    Args:
+        reply: What is being sent.
+        observation: Its observation as ``to_json`` made it, without the fields beside it.
+
+    Raises:
+        EncodingFailed: The metadata has no JSON form.
+    """
+    packed = to_json(reply.metadata) if reply.metadata else b"{}"
+    lost = [
+        *(_non_finite(_without_beside(reply.observation), "") if b"null" in observation else ()),
+        *(_non_finite(reply.metadata, "metadata") if b"null" in packed else ()),
+    ][:8]
+    if not lost:
+        return packed
+    notes = [f"{path}: not a finite number, sent as null" for path in lost]
+    own = reply.metadata.get("warnings", [])
+    return to_json({**reply.metadata, "warnings": [*(own if isinstance(own, list) else [own]), *notes]})
 
 
 def lost_values(value: Any, encoded: bytes) -> list[str]:
-    """Paths of the values that became null because JSON has no NaN and no infinity, at most eight."""
-    if b"null" not in encoded:
-        return []
-    found: list[str] = []
-    for path in _non_finite(value, ""):
-        found.append(path)
-        if len(found) == 8:
-            break
-    return found
+    """Paths of the values that became null in ``encoded`` because JSON has no NaN and no infinity."""
+    return list(_non_finite(value, "")) if b"null" in encoded else []
+
+
+def _without_beside(observation: Any) -> Any:
+    if isinstance(observation, BaseModel):
+        return {name: value for name, value in _fields(observation).items() if name not in BESIDE}
+    return observation
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    return {**model.__dict__, **(model.model_extra or {})}
 
 
 def _non_finite(value: Any, path: str) -> Iterator[str]:
@@ -33,7 +59,7 @@ def _non_finite(value: Any, path: str) -> Iterator[str]:
         if not math.isfinite(value):
             yield path or "."
     elif isinstance(value, BaseModel):
-        yield from _non_finite({**value.__dict__, **(value.model_extra or {})}, path)
+        yield from _non_finite(_fields(value), path)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _non_finite(item, f"{path}.{key}" if path else str(key))
@@ -51,16 +77,29 @@ def encodable_part(value: Any, depth: int = 32) -> Any:
         value: Any value, cyclic ones included.
         depth: How deep to look for encodable parts.
     """
+    return _part(value, depth, ())
+
+
+def _part(value: Any, depth: int, inside: tuple[int, ...]) -> Any:
+    note = f"<{type(value).__qualname__}: no JSON form>"
+    if id(value) in inside:
+        return note
+    inside = (*inside, id(value))
     if isinstance(value, BaseModel):
-        value = {**value.__dict__, **(value.model_extra or {})}
+        value = _fields(value)
     if depth and isinstance(value, Mapping):
-        return {str(key): encodable_part(item, depth - 1) for key, item in value.items()}
+        return {_text(key): _part(item, depth - 1, inside) for key, item in value.items()}
     if depth and isinstance(value, list | tuple):
-        return [encodable_part(item, depth - 1) for item in value]
+        return [_part(item, depth - 1, inside) for item in value]
     try:
         return pydantic_core.from_json(to_json(value))
-    except EncodingFailed:
-        return f"<{type(value).__qualname__}: no JSON form>"
+    except (EncodingFailed, ValueError):  # ValueError: it can be written, but is too deep to be read
+        return note
+
+
+def _text(value: Any) -> str:
+    """A text that UTF-8 can carry: half a surrogate pair is written out."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def observation_part(observation: Any) -> Any:
@@ -69,27 +108,21 @@ def observation_part(observation: Any) -> Any:
     return {key: value for key, value in part.items() if key not in BESIDE} if isinstance(part, dict) else part
 
 
-def with_warnings(metadata: dict[str, Any], lost: list[str]) -> dict[str, Any]:
-    """Metadata that says which values became null on the way."""
-    if not lost:
-        return metadata
-    notes = [f"{path}: not a finite number, sent as null" for path in lost]
-    return {**metadata, "warnings": [*metadata.get("warnings", []), *notes]}
-
-
 def unencodable(reply: Reply, error: Exception) -> Failed:
     """What is sent instead of a reply that has no JSON form: the error, and the part that has one."""
-    details: dict[str, Any] = {}
-    what = "the state"
-    if isinstance(reply, Observed):
-        what = "the observation (the step has counted)"
-        details = {
-            "observation": observation_part(reply.observation),
-            "reward": reply.reward,
-            "done": reply.done,
-            "metadata": encodable_part(reply.metadata),
-        }
-    message = f"{what} cannot be sent as JSON: {error}; use JSON types, models or arrays"
-    return Failed(
-        session=reply.session, id=reply.id, code=ObservationInvalid.code, message=message, details=details
-    )
+    what, details = "the answer", {}
+    match reply:
+        case Failed():  # stays the error it is
+            return structs.replace(reply, message=_text(reply.message), details=encodable_part(reply.details))
+        case Observed():
+            what = "the observation (the step has counted)"
+            details = {
+                "observation": observation_part(reply.observation),
+                "reward": encodable_part(reply.reward),
+                "done": reply.done,
+                "metadata": encodable_part(reply.metadata),
+            }
+        case StateIs():
+            what, details = "the state", {"state": encodable_part(reply.state)}
+    message = _text(f"{what} cannot be sent as JSON: {error}; use JSON types, models or arrays")
+    return Failed(session=reply.session, id=reply.id, code=ObservationInvalid.code, message=message, details=details)

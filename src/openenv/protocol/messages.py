@@ -183,10 +183,14 @@ class Failed(Reply, tag="error"):
 
     @staticmethod
     def of(error: OpenEnvError, request: Request | None = None) -> Failed:
-        """The reply that reports an error."""
+        """The reply that reports an error.
+
+        Without a request it goes where the error's details say: a frame that could not be decoded is answered to
+        the session and id it named, if it did.
+        """
         return Failed(
-            session=request.session if request else "",
-            id=request.id if request else 0,
+            session=request.session if request else error.details.get("session", ""),
+            id=request.id if request else error.details.get("id", 0),
             code=error.code,
             message=error.message,
             retryable=error.retryable,

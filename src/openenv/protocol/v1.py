@@ -6,9 +6,18 @@ from typing import Any
 
 import msgspec
 
-from openenv.errors import ERRORS, InvalidJSON, InvalidRequest, LocalProtocolError, RemoteProtocolError, UnknownType
+from openenv.errors import (
+    ERRORS,
+    CapacityReached,
+    FactoryFailed,
+    InvalidJSON,
+    InvalidRequest,
+    LocalProtocolError,
+    RemoteProtocolError,
+    UnknownType,
+)
 from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
-from openenv.protocol.lossy import lost_values, unencodable, with_warnings
+from openenv.protocol.lossy import metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
     Failed,
@@ -28,6 +37,7 @@ __all__ = ["V1ClientCodec", "V1ServerCodec", "http_observation"]
 _NOTHING = msgspec.Raw(b"{}")
 _encode = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value))).encode
 _KNOWN = ("reset", "step", "state", "close", "mcp")
+_TELLS_MORE = (CapacityReached.code, FactoryFailed.code)  # their details stand beside the message
 
 
 class _Frame(msgspec.Struct):
@@ -60,7 +70,7 @@ class V1ServerCodec:
             if frame.lstrip()[:1] not in ("{", b"{"):
                 raise InvalidJSON('a frame must be a JSON object, such as {"type": "reset"}') from None
             raise UnknownType(f"the frame needs a text 'type', one of {', '.join(_KNOWN)}: {error}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise InvalidJSON(f"the frame is not JSON: {error}") from None
         if parsed.request_id is not msgspec.UNSET:
             self._echo = b',"request_id":' + bytes(parsed.request_id)
@@ -86,7 +96,8 @@ class V1ServerCodec:
             frame = self._frame(unencodable(reply, error))
         if frame is None:
             return None
-        return (frame[:-1] + self._echo + b"}").decode()
+        echo, self._echo = self._echo, b""  # once: an error about the next frame must not carry it
+        return (frame[:-1] + echo + b"}").decode()
 
     def _frame(self, reply: Reply) -> bytes | None:
         match reply:
@@ -97,7 +108,7 @@ class V1ServerCodec:
             case McpReply():
                 return b'{"type":"mcp","data":' + to_json(reply.payload) + b"}"
             case Failed():
-                return _encode({"type": "error", "data": _error_data(reply)})
+                return to_json({"type": "error", "data": _error_data(reply)})
         return None
 
 
@@ -108,14 +119,13 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
     (WebSocket) or null (HTTP).
     """
     observation = to_json(reply.observation, BESIDE)
-    metadata = with_warnings(reply.metadata, lost_values(reply.observation, observation))
-    packed = _encode(metadata) if metadata else b"{}"
+    packed = metadata_json(reply, observation)
     joint = b"," if len(observation) > 2 else b""
     parts = [
         b'{"observation":', observation[:-1], joint, b'"metadata":', packed, b'},"reward":',
-        _encode(reply.reward), b',"done":', b"true" if reply.done else b"false",
+        to_json(reply.reward), b',"done":', b"true" if reply.done else b"false",
     ]  # fmt: skip
-    if metadata:
+    if packed != b"{}":
         parts += [b',"metadata":', packed]
     elif not omit_empty:
         parts.append(b',"metadata":null')
@@ -128,7 +138,7 @@ def _reset(data: msgspec.Raw) -> Reset:
         fields = msgspec.json.decode(data, type=dict[str, Any] | None) or {}
         known = {name: fields.pop(name) for name in ("seed", "episode_id") if name in fields}
         return msgspec.convert({**known, "options": fields, "type": "reset"}, type=Reset)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidRequest(f"reset: {error}") from None
 
 
@@ -137,8 +147,8 @@ def _error_data(reply: Failed) -> dict[str, Any]:
     cls = ERRORS.get(reply.code)
     v1_code = cls.v1_code if cls else "EXECUTION_ERROR"
     data: dict[str, Any] = {"message": reply.message, "code": v1_code}
-    if "active_sessions" in reply.details:
-        return {**data, **reply.details}
+    if reply.code in _TELLS_MORE:
+        return {**reply.details, **data}
     if "errors" in reply.details:
         data["errors"] = reply.details["errors"]
     elif v1_code != reply.code:
@@ -184,14 +194,14 @@ class V1ClientCodec:
         try:
             parsed = _decode_frame(frame)
             data = msgspec.json.decode(parsed.data) if parsed.data is not msgspec.UNSET else None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
         match parsed.type, data:
             case "observation", {"observation": observation, **rest}:
                 return _observed(observation, rest)
             case "state", _:
                 return StateIs(state=data)
-            case "error", {"message": message, "code": code, **details}:
+            case "error", {"message": str(message), "code": str(code), **details}:
                 return _failed(code, message, details)
         raise RemoteProtocolError(f"the server sent a {parsed.type!r} frame this client cannot read")
 

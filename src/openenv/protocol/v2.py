@@ -8,7 +8,7 @@ import msgspec
 
 from openenv.errors import InvalidJSON, InvalidRequest, RemoteProtocolError, UnknownType
 from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
-from openenv.protocol.lossy import lost_values, unencodable, with_warnings
+from openenv.protocol.lossy import metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
     Closed,
@@ -56,7 +56,7 @@ class V2ServerCodec:
             return _decode_request(frame)
         except msgspec.ValidationError as error:
             raise _explain(frame, error, {"open", "reset", "step", "state", "close"}) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise InvalidJSON(f"the frame is not JSON: {error}") from None
 
     def encode(self, reply: Reply) -> str:
@@ -64,16 +64,19 @@ class V2ServerCodec:
         try:
             if isinstance(reply, Observed):
                 observation = to_json(reply.observation, BESIDE)
-                lost = lost_values(reply.observation, observation)
+                metadata = metadata_json(reply, observation)
                 return _encode(
                     msgspec.structs.replace(
                         reply,
                         observation=msgspec.Raw(observation),
-                        metadata=with_warnings(reply.metadata, lost),
+                        metadata=msgspec.Raw(metadata),
+                        reward=msgspec.Raw(to_json(reply.reward)),
                     )
                 )
             if isinstance(reply, StateIs):
                 return _encode(msgspec.structs.replace(reply, state=msgspec.Raw(to_json(reply.state))))
+            if isinstance(reply, Failed):
+                return _encode(msgspec.structs.replace(reply, details=msgspec.Raw(to_json(reply.details))))
             return _encode(reply)
         except (EncodingFailed, TypeError, ValueError, RecursionError) as error:
             return _encode(unencodable(reply, error))
@@ -96,7 +99,7 @@ class V2ClientCodec:
         """
         try:
             return _decode_reply(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
 
 
@@ -112,6 +115,9 @@ def _explain(frame: str | bytes, error: msgspec.ValidationError, known: set[str]
         if frame.lstrip()[:1] not in ("{", b"{"):
             return InvalidJSON("a frame must be a JSON object, such as {\"type\": \"state\"}")
         return InvalidRequest(f"the frame needs a text 'type' and, if given, a text 'session' and integer 'id': {error}")
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:  # after the field that does not fit
+        return InvalidJSON(f"the frame is not JSON: {broken}")
+    address = {"session": tag.session, "id": tag.id}  # ``Failed.of`` answers there
     if tag.type not in known:
-        return UnknownType(f"unknown type {tag.type!r}; known are {', '.join(sorted(known))}")
-    return InvalidRequest(f"{tag.type}: {error}", details={"session": tag.session, "id": tag.id})
+        return UnknownType(f"unknown type {tag.type!r}; known are {', '.join(sorted(known))}", details=address)
+    return InvalidRequest(f"{tag.type}: {error}", details=address)

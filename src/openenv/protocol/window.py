@@ -55,8 +55,10 @@ class ReplyWindow:
         return Admission.FRESH
 
     def finish(self, request_id: int, reply: Reply) -> None:
-        """Keep the reply of an admitted request."""
-        if request_id in self._replies:
+        """Keep the reply of an admitted request, unless it was acknowledged while it ran."""
+        if request_id <= self._acknowledged:
+            self._replies.pop(request_id, None)
+        elif request_id in self._replies:
             self._replies[request_id] = reply
 
     def reply(self, request_id: int) -> Reply:

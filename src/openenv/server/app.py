@@ -46,6 +46,7 @@ def build_app(engine: SessionEngine, *, max_message_bytes: int = MAX_MESSAGE_BYT
         )
 
     app = FastAPI(title=engine.spec.name, version=__version__, lifespan=lifespan)
+    app.state.engine, app.state.max_message_bytes = engine, max_message_bytes  # for whoever serves it
     app.include_router(http_routes(engine, detached, max_message_bytes))
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: Peer(engine, detached), greeting)))
     return app

@@ -78,7 +78,7 @@ class _Endpoints:
 
     async def reset(self, request: Request) -> Response:
         fields = await self._fields(request)
-        own = {name: msgspec.json.decode(fields[name]) for name in ("seed", "episode_id") if name in fields}
+        own: dict[str, Any] = {name: _value(fields, name) for name in ("seed", "episode_id") if name in fields}
         try:
             asked = msgspec.convert({**own, "options": _options(fields), "type": "reset"}, Reset)
         except msgspec.ValidationError as error:
@@ -90,7 +90,7 @@ class _Endpoints:
         fields = await self._fields(request)
         if "action" not in fields:
             raise _invalid("action", 'a step needs an action: {"action": {...}}')
-        timeout_s = msgspec.json.decode(fields["timeout_s"]) if "timeout_s" in fields else None
+        timeout_s = _value(fields, "timeout_s") if "timeout_s" in fields else None
         if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
             raise _invalid("timeout_s", "must be a number of seconds greater than 0")
         asked = Step(action=fields["action"], timeout_s=timeout_s, options=_options(fields))
@@ -111,7 +111,9 @@ class _Endpoints:
 
     async def close(self, request: Request) -> Response:
         await self._detached.close(self._engine.get(request.path_params["session_id"]))
-        return Response(status_code=204)
+        answer = Response(status_code=204)
+        answer.delete_cookie(_COOKIE, httponly=True, samesite="strict")
+        return answer
 
     async def schema(self, request: Request) -> Response:
         spec = self._engine.spec
@@ -161,7 +163,14 @@ class _Endpoints:
 
 
 def _options(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:
-    return {name: msgspec.json.decode(value) for name, value in fields.items() if name not in _RESERVED}
+    return {name: _value(fields, name) for name in fields if name not in _RESERVED}
+
+
+def _value(fields: dict[str, msgspec.Raw], name: str) -> Any:
+    try:
+        return msgspec.json.decode(fields[name])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJSON(f"{name} is not JSON: {error}") from None
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from openenv.errors import MessageTooLarge, OpenEnvError
-from openenv.protocol import Close, Failed, Hello, Reply, Request, ServerCodec, server_codec
+from openenv.protocol import Close, Hello, Reply, ServerCodec, server_codec
 from openenv.session import Peer
 
 __all__ = ["WebSocketEndpoint"]
+
+_MOST_UNANSWERED = 4096
+"""Requests of one connection that may be under way before no more are read."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,12 +38,8 @@ class WebSocketEndpoint:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": codec.subprotocol})
         pump = _Pump(codec, peer, send, hello.limits.max_message_bytes)
-        try:
-            if await pump.greet(hello):
-                await pump.run(receive)
-        finally:
-            await pump.drain()
-            await peer.leave()
+        # A task of its own is resumed alone at each message; here, all middlewares above would be resumed with it.
+        await asyncio.create_task(pump.carry(hello, receive))
 
 
 class _Pump:
@@ -50,7 +49,15 @@ class _Pump:
         self._in_order = codec.subprotocol is None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def greet(self, hello: Hello) -> bool:
+    async def carry(self, hello: Hello, receive: Receive) -> None:
+        try:
+            if await self._greet(hello):
+                await self._run(receive)
+        finally:
+            # together: a slow session must not keep the others of this connection from ending
+            await asyncio.gather(self._peer.leave(), *self._tasks, return_exceptions=True)
+
+    async def _greet(self, hello: Hello) -> bool:
         if not self._in_order:
             await self._put(hello)
             return True
@@ -60,31 +67,38 @@ class _Pump:
             await self._send({"type": "websocket.close", "code": 1000})
         return refused is None
 
-    async def run(self, receive: Receive) -> None:
+    async def _run(self, receive: Receive) -> None:
         while (message := await receive())["type"] == "websocket.receive":
             frame = message.get("text") or message.get("bytes") or ""
             try:
-                if len(frame) > self._max_message_bytes:
-                    raise MessageTooLarge(f"{len(frame)} bytes; at most {self._max_message_bytes} are taken")
+                size = len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode())
+                if size > self._max_message_bytes:
+                    raise MessageTooLarge(f"{size} bytes; at most {self._max_message_bytes} are taken")
                 request = self._codec.decode(frame)
             except OpenEnvError as error:
-                await self._put(Failed.of(error))
-                continue
-            if self._in_order and isinstance(request, Close):
-                await self._send({"type": "websocket.close", "code": 1000})
-                return
-            if self._in_order or (not self._tasks and self._peer.answers_at_once(request)):
-                await self._answer(request)
+                answer, at_once = self._peer.refuse(error), True
             else:
-                task = asyncio.create_task(self._answer(request))
+                if self._in_order and isinstance(request, Close):
+                    await self._peer.leave()  # first: who sees the close may come back at once and need the place
+                    await self._send({"type": "websocket.close", "code": 1000})
+                    return
+                answer, at_once = self._peer.answer(request), self._peer.answers_at_once(request)
+            if self._in_order or (at_once and not self._tasks):
+                await self._put(await answer)
+            else:
+                task = asyncio.create_task(self._answer(answer))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._answered)
+                if len(self._tasks) >= _MOST_UNANSWERED:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    async def drain(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)  # their sockets may be gone; the steps have run
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # the socket was gone; receive tells that too
 
-    async def _answer(self, request: Request) -> None:
-        await self._put(await self._peer.answer(request))
+    async def _answer(self, answer: Awaitable[Reply]) -> None:
+        await self._put(await answer)
 
     async def _put(self, reply: Reply) -> None:
         frame = self._codec.encode(reply)

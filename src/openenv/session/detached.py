@@ -49,8 +49,7 @@ class DetachedSessions:
     async def open(self) -> Session:
         """A private session; see ``SessionEngine.open`` for what can fail."""
         await self.reap()
-        await self.give_way()
-        session = await self._engine.open()
+        session = await self._engine.open(make_room=self.give_way)
         self._leases[session.id] = _Lease(session, self._clock() + self.lease_s)
         return session
 
@@ -70,16 +69,21 @@ class DetachedSessions:
     async def reap(self) -> None:
         """End the private sessions whose lease is over and that have nothing to do."""
         now = self._clock()
-        over = [lease.session for lease in self._leases.values() if lease.expires_at <= now]
-        for session in over:
-            if not session.is_busy:
-                self._leases.pop(session.id, None)
-                await self._engine.end(session)
+        over = []
+        for lease in self._leases.values():
+            if lease.session.is_busy:
+                lease.expires_at = now + self.lease_s
+            elif lease.expires_at <= now:
+                over.append(lease.session)
+        for session in over:  # before anything is awaited: nobody may find one of them any more
+            del self._leases[session.id]
+        await asyncio.gather(*(self._engine.end(session) for session in over))
 
     async def for_reset(self) -> Session:
         """The shared session, made if there is none."""
         async with self._sharing:
             if self._shared is None:
+                await self._engine.settle()
                 if not self._engine.is_concurrent and self._engine.active:
                     raise self._engine.full()
                 self._shared = await self._engine.open(counted=False)
@@ -100,6 +104,8 @@ class DetachedSessions:
                 "the shared session gave its place to another one; reset() begins a new episode",
                 details={"reason": "gave_way"},
             )
+        if not self._engine.is_known:
+            await self._engine.check()  # only its class tells whether a step needs a reset
         if self._engine.is_lenient:
             return await self.for_reset()
         raise ResetNeeded("no episode is running; POST /reset first")
@@ -110,7 +116,7 @@ class DetachedSessions:
 
     async def give_way(self) -> None:
         """Free the only place for a session that is about to open, if the shared one holds it and is idle."""
-        if self._engine.is_concurrent:
+        if self._engine.is_concurrent or not self._engine.is_known:  # not known: no session has been there yet
             return
         async with self._sharing:
             shared = self._shared

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from openenv.environment import EnvironmentPlan
-from openenv.errors import CapacityReached, ConfigurationError, OpenEnvError, SessionNotFound
-from openenv.session.executors import ThreadExecutor, executor_for
+from openenv.errors import (
+    CapacityReached,
+    ConfigurationError,
+    FactoryFailed,
+    OpenEnvError,
+    SessionClosed,
+    SessionNotFound,
+)
+from openenv.session.executors import LoopThreadExecutor, ThreadExecutor, executor_for
 from openenv.session.placement import SpeedRecord
 from openenv.session.session import Session
 from openenv.session.spec import EnvironmentSpec
@@ -34,16 +42,17 @@ class SessionEngine:
     """
 
     def __init__(self, spec: EnvironmentSpec, capacity: int | None = None) -> None:
-        if capacity is not None and capacity < 1:
-            raise ConfigurationError(f"the number of sessions must be 1 or more, not {capacity}")
         self.spec = spec
-        self._asked_capacity = capacity
+        self._asked_capacity = _checked(capacity)
         self._plan: EnvironmentPlan | None = None
         self._speed = SpeedRecord()
         self._sessions: dict[str, Session] = {}
-        self._opening = 0
+        self._reserved = 0  # places of sessions that are being opened
+        self._opening: set[asyncio.Task[Session]] = set()
+        self._ending: set[asyncio.Task[None]] = set()  # of sessions that nobody waited for
         self._extra: set[str] = set()  # ids of the sessions that take no place
         self._checking: asyncio.Task[None] | None = None
+        self._stopped = False
         self.metadata: EnvironmentMetadata | None = None
         if spec.plan is not None:
             self._learn(spec.plan)
@@ -55,10 +64,29 @@ class SessionEngine:
             return self._asked_capacity
         return CONCURRENT_CAPACITY if self._plan is not None and self._plan.concurrent else 1
 
+    def resize(self, capacity: int) -> None:
+        """Set how many sessions it keeps at the same time. Sessions that are open stay, also if they are more.
+
+        Raises:
+            ConfigurationError: The capacity is below 1, or above 1 for a class that does not support it.
+        """
+        before, self._asked_capacity = self._asked_capacity, _checked(capacity)
+        try:
+            if self._plan is not None:
+                self._learn(self._plan)
+        except ConfigurationError:
+            self._asked_capacity = before
+            raise
+
     @property
     def active(self) -> int:
         """Places taken: sessions that live, open or close just now."""
-        return len(self._sessions) - len(self._extra) + self._opening
+        return len(self._sessions) - len(self._extra) + self._reserved
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the class is known: at once where one is served, from the first session where a factory is."""
+        return self._plan is not None
 
     @property
     def is_concurrent(self) -> bool:
@@ -70,34 +98,72 @@ class SessionEngine:
         """Whether a step without a reset is legal."""
         return self._plan is not None and self._plan.lifecycle == "lenient"
 
-    async def open(self, *, counted: bool = True) -> Session:
-        """Build an environment and keep its session.
+    async def open(self, *, counted: bool = True, make_room: Callable[[], Awaitable[None]] | None = None) -> Session:
+        """Build an environment and keep its session. A caller that is cancelled leaves nothing behind.
 
         Args:
             counted: Whether it takes a place; an uncounted one is opened at any capacity.
+            make_room: Awaited once the place is reserved and before the environment is built.
 
         Raises:
             CapacityReached: All places are taken.
             FactoryFailed: The environment could not be built.
         """
-        if self._checking is not None:  # a trial instance lives just now; of some classes there may be only one
-            await asyncio.wait([self._checking])
+        await self.settle()
+        if self._stopped:
+            raise SessionClosed("the server is stopping")
         if counted and self.active >= self.capacity:
             raise self.full()
-        self._opening += counted
+        self._reserved += counted
+        opening = asyncio.create_task(self._open(counted, make_room))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
         try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._abandon)
+            raise
+
+    async def settle(self) -> None:
+        """Wait for a trial instance to end and, of a class that is not known yet, for the first session."""
+        while True:
+            if self._checking is not None:  # of some classes there may be only one instance
+                await asyncio.wait([self._checking])
+            elif self._opening and not self.is_known:  # it tells how many there may be
+                await asyncio.wait(self._opening)
+            else:
+                return
+
+    async def _open(self, counted: bool, make_room: Callable[[], Awaitable[None]] | None) -> Session:
+        try:
+            if make_room is not None:
+                await make_room()
             session = await self._build()
+            self._sessions[session.id] = session
+            if not counted:
+                self._extra.add(session.id)
+            session.when_closed(self._forget)
+            return session
         finally:
-            self._opening -= counted
-        self._sessions[session.id] = session
-        if not counted:
-            self._extra.add(session.id)
-        return session
+            self._reserved -= counted
+
+    def _abandon(self, opening: asyncio.Task[Session]) -> None:
+        """End the session that nobody waits for any more."""
+        if not opening.cancelled() and opening.exception() is None:
+            ending = asyncio.create_task(self.end(opening.result()))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+        self._extra.discard(session.id)
 
     def full(self) -> CapacityReached:
         """The error for one session too many."""
         return CapacityReached(
-            f"all {self.capacity} places are taken; close a session, or serve with a larger max_concurrent_envs",
+            # old trainers look for the code in the text
+            f"CAPACITY_REACHED: all {self.capacity} places are taken; close a session, "
+            "or serve with a larger max_concurrent_envs",
             details={"active_sessions": self.active, "max_sessions": self.capacity},
         )
 
@@ -118,11 +184,7 @@ class SessionEngine:
         Raises:
             ExecutionFailed: The environment's ``close`` raised.
         """
-        try:
-            await session.close()
-        finally:
-            self._sessions.pop(session.id, None)
-            self._extra.discard(session.id)
+        await session.close()
 
     async def end(self, session: Session) -> None:
         """End a session where nobody waits for the answer: a failing ``close`` is logged."""
@@ -132,7 +194,11 @@ class SessionEngine:
             log.exception("closing an environment of %s failed; its session has ended", self.spec.name)
 
     async def aclose(self) -> None:
-        """End all sessions."""
+        """End all sessions, also those that are being opened. No other can be opened afterwards."""
+        self._stopped = True
+        waiting = {*self._opening, *self._ending, *([self._checking] if self._checking else [])}
+        if waiting:
+            await asyncio.wait(waiting)
         await asyncio.gather(*(self.end(session) for session in list(self._sessions.values())))
 
     async def check(self) -> EnvironmentMetadata:
@@ -144,41 +210,61 @@ class SessionEngine:
         Raises:
             FactoryFailed: It cannot be built.
         """
-        if self.metadata is None and not self.active:
+        while self.metadata is None and self._opening and self._checking is None:
+            await asyncio.wait(self._opening)  # it tells the same, and of some classes there may be only one
+        if self.metadata is None:
             if self._checking is None:
                 self._checking = asyncio.create_task(self._try_one())
-            try:
-                await asyncio.shield(self._checking)
-            finally:
-                self._checking = None
-        return self.metadata or EnvironmentMetadata(name=self.spec.name, description="")
+            await asyncio.shield(self._checking)
+        return self.metadata or self._nameless()
 
     async def _try_one(self) -> None:
-        await (await self._build()).close()
+        try:
+            session = await self._build()
+            await self.end(session)
+        finally:
+            self._checking = None
 
     async def _build(self) -> Session:
         if self._plan is None:
-            session = await Session.open(self.spec, ThreadExecutor(self._speed, f"openenv-{self.spec.name}"))
+            session, has_loop = await self._build_first()
             try:
                 self._learn(session.plan)
             except ConfigurationError:
-                await session.close()
+                await self.end(session)
                 raise
-            if not session.plan.is_async:
+            if session.plan.is_async is has_loop:
                 return await self._described(session)
-            await session.close()  # an asynchronous one needs an event loop from its first moment
+            await self.end(session)  # an asynchronous one needs an event loop from its first moment
         assert self._plan is not None  # for the type checker: learned above
-        executor = executor_for(self._speed, is_async=self._plan.is_async, name=f"openenv-{self.spec.name}")
+        executor = executor_for(self._speed, is_async=self._plan.is_async, name=self._thread_name)
         return await self._described(await Session.open(self.spec, executor))
+
+    async def _build_first(self) -> tuple[Session, bool]:
+        """A session of a class that is not known; with an event loop only if building it asks for one."""
+        try:
+            return await Session.open(self.spec, ThreadExecutor(self._speed, self._thread_name)), False
+        except FactoryFailed as error:
+            if not (isinstance(error.__cause__, RuntimeError) and "no running event loop" in str(error.__cause__)):
+                raise
+        return await Session.open(self.spec, LoopThreadExecutor(self._speed, self._thread_name)), True
+
+    @property
+    def _thread_name(self) -> str:
+        return f"openenv-{self.spec.name}"
+
+    def _nameless(self) -> EnvironmentMetadata:
+        return EnvironmentMetadata(name=self.spec.name, description="")
 
     async def _described(self, session: Session) -> Session:
         """The session, after the first one has told what the environment is."""
         if self.metadata is None:
+            about: object = None
             try:
-                self.metadata = await session.metadata()
+                about = await session.metadata()
             except OpenEnvError:
                 log.exception("get_metadata of %s failed", self.spec.name)
-                self.metadata = EnvironmentMetadata(name=self.spec.name, description="")
+            self.metadata = about if isinstance(about, EnvironmentMetadata) else self._nameless()
         return session
 
     def _learn(self, plan: EnvironmentPlan) -> None:
@@ -190,4 +276,11 @@ class SessionEngine:
             )
         if self._plan is None:
             self._plan = plan
-            self._speed = SpeedRecord(inline_allowed=not plan.needs_own_thread)
+            if plan.needs_own_thread:
+                self._speed.forbid_inline()
+
+
+def _checked(capacity: int | None) -> int | None:
+    if capacity is not None and capacity < 1:
+        raise ConfigurationError(f"the number of sessions must be 1 or more, not {capacity}")
+    return capacity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
@@ -13,7 +14,12 @@ from typing import Any, Protocol
 
 from openenv.session.placement import Kind, Placement, SpeedRecord
 
-__all__ = ["Executor", "executor_for"]
+__all__ = ["EnvironmentExit", "Executor", "LoopThreadExecutor", "ThreadExecutor", "executor_for"]
+
+_GRACE_S = 5.0
+"""Seconds that tasks an environment left behind are given to end once they are cancelled."""
+
+log = logging.getLogger("openenv.session")
 
 
 class Executor(Protocol):
@@ -57,6 +63,8 @@ class InlineExecutor:
         began = perf_counter()
         try:
             return function()
+        except asyncio.CancelledError as error:  # nobody cancelled the caller: the environment raised it
+            raise _carried(error) from error
         finally:
             self._speed.record_inline(perf_counter() - began)
             asyncio._set_running_loop(loop)
@@ -80,6 +88,8 @@ class InlineLoopExecutor:
         held = _Held(function)
         try:
             return await held
+        except asyncio.CancelledError as error:
+            raise _told_apart(error) from error
         finally:
             self._speed.record_inline(held.longest_s)
 
@@ -136,6 +146,8 @@ class LoopThreadExecutor:
     def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
         self._loop = asyncio.new_event_loop()
+        self._loop.set_task_factory(self._new_task)
+        self._stopping = False
         self._ended: Future[None] = Future()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
@@ -143,7 +155,7 @@ class LoopThreadExecutor:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(kind, function), self._loop))
 
     async def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stop)
         await asyncio.wrap_future(self._ended)
 
     async def _run(self, kind: Kind, function: Callable[[], Any]) -> Any:
@@ -152,19 +164,48 @@ class LoopThreadExecutor:
             return await held
         except (SystemExit, KeyboardInterrupt) as error:  # would end the loop instead of reaching the caller
             raise _carried(error) from error
+        except asyncio.CancelledError as error:
+            raise _told_apart(error) from error
         finally:
             self._speed.record_threaded(kind, held.longest_s, held.longest_cpu_s)
+
+    def _new_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **keywords: Any) -> asyncio.Task[Any]:
+        """A task for this loop. A class that makes tasks of its own never moves into the server's loop.
+
+        There they would outlive the session, and a sys.exit in one would end the server.
+        """
+        if getattr(coroutine, "cr_code", None) is not LoopThreadExecutor._run.__code__:
+            self._speed.forbid_inline()
+        return asyncio.Task(coroutine, loop=loop, **keywords)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._loop.set_task_factory(None)  # what ends the loop is no task of the environment's
+        self._loop.stop()
 
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            while not self._stopping:
+                self._guarded(self._loop.run_forever)
+            self._guarded(lambda: self._loop.run_until_complete(self._end_tasks()))
         finally:
             self._loop.close()
             self._ended.set_result(None)
+
+    def _guarded(self, run: Callable[[], Any]) -> None:
+        try:
+            run()
+        except (SystemExit, KeyboardInterrupt) as error:  # of a task; whoever awaits it gets it too
+            log.warning("a task of an environment raised %s", _named(error))
+
+    async def _end_tasks(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_GRACE_S)
+        await self._loop.shutdown_asyncgens()
 
 
 class _Held:
@@ -215,11 +256,29 @@ class _Held:
 
 
 class EnvironmentExit(Exception):
-    """An environment called ``sys.exit`` or raised KeyboardInterrupt; neither may end the server."""
+    """Carries what may end neither the server nor the wait for an answer, such as a ``sys.exit``.
+
+    Attributes:
+        raised: What the environment raised.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(_named(raised))
+        self.raised = raised
 
 
 def _carried(error: BaseException) -> Exception:
     """The error in a form that futures pass on as it is."""
-    if isinstance(error, StopIteration | asyncio.CancelledError) or not isinstance(error, Exception):
-        return EnvironmentExit(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    return error
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return EnvironmentExit(error)
+
+
+def _told_apart(error: asyncio.CancelledError) -> BaseException:
+    """The cancellation itself, if the running task was cancelled, or else what the environment raised by itself."""
+    task = asyncio.current_task()
+    return error if task is not None and task.cancelling() else EnvironmentExit(error)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

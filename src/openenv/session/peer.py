@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
-from openenv.errors import OpenEnvError, SessionNotFound
+from openenv.errors import OpenEnvError, SessionClosed, SessionNotFound
 from openenv.protocol import (
     Admission,
     Close,
@@ -29,6 +31,8 @@ from openenv.session.session import Session
 
 __all__ = ["Peer"]
 
+log = logging.getLogger("openenv.session")
+
 
 class Peer:
     """Answers the requests of one connection. Every request gets a reply; errors are replies too."""
@@ -40,6 +44,7 @@ class Peer:
         self._opened: dict[str, asyncio.Task[Session]] = {}  # by nonce
         self._nonces: dict[str, str] = {}  # by session id
         self._running: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+        self._gone = False
 
     async def open_only(self) -> Failed | None:
         """Open the one session of a connection whose requests name none; the refusal if there is one."""
@@ -57,19 +62,40 @@ class Peer:
     async def answer(self, request: Request) -> Reply:
         """Do what is asked. A resent request does not run again: it gets the reply of its first run."""
         try:
-            if request.id == 0:
+            if request.id == 0 or isinstance(request, Open):  # ids belong to a session, an open has its nonce
                 return await self._run(request)
             return await self._run_once(request)
         except OpenEnvError as error:
             return Failed.of(error, request)
 
+    async def refuse(self, error: OpenEnvError) -> Reply:
+        """Answer a frame that is no request. Where it says whose it is, its id counts as asked and answered."""
+        failed = Failed.of(error)
+        match error.details:
+            case {"session": str(session), "id": int(request_id), **rest}:
+                failed.session, failed.id, failed.details = session, request_id, rest
+                known = self._sessions.get(session)
+                if known is not None and request_id > 0:
+                    # its id may be no good either; what is wrong with the frame was found first
+                    with suppress(OpenEnvError):
+                        if known.window.admit(request_id, 0) is Admission.FRESH:
+                            await known.turn()
+                            known.window.finish(request_id, failed)
+        return failed
+
     async def leave(self) -> None:
-        """End the connection's sessions."""
-        opened = await asyncio.gather(*self._opened.values(), return_exceptions=True)
-        sessions = {*self._sessions.values(), *(one for one in opened if isinstance(one, Session))}
+        """End the connection's sessions, each after its running request, also those that are still opening."""
+        self._gone = True
+        sessions, openings = list(self._sessions.values()), list(self._opened.values())
         self._sessions.clear()
         self._opened.clear()
-        await asyncio.gather(*(self._engine.end(session) for session in sessions))
+        await asyncio.gather(
+            *(self._engine.end(session) for session in sessions), *(self._end_opening(one) for one in openings)
+        )
+
+    async def _end_opening(self, opening: asyncio.Task[Session]) -> None:
+        with suppress(OpenEnvError):  # it could not be opened: there is nothing to end
+            await self._engine.end(await opening)
 
     async def _run_once(self, request: Request) -> Reply:
         window = self._session(request).window
@@ -82,8 +108,6 @@ class Peer:
         running = self._running[key] = asyncio.get_running_loop().create_future()
         try:
             reply = await self._run(request)
-        except OpenEnvError as error:
-            reply = Failed.of(error, request)
         except BaseException:
             running.cancel()
             raise
@@ -94,7 +118,13 @@ class Peer:
         return reply
 
     async def _run(self, request: Request) -> Reply:
-        reply = await _ACTIONS[type(request)](self, request)
+        try:
+            reply = await _ACTIONS[type(request)](self, request)
+        except OpenEnvError as error:
+            return Failed.of(error, request)
+        except Exception as error:  # what nobody foresaw must be an answer too, or the client waits for ever
+            log.exception("a request failed inside the server")
+            return Failed.of(OpenEnvError(f"the server failed: {type(error).__name__}: {error}"), request)
         reply.session, reply.id = request.session or reply.session, request.id
         return reply
 
@@ -106,26 +136,31 @@ class Peer:
 
     async def _open(self, request: Open) -> Reply:
         """The same nonce gives the same session, so that a client may ask again."""
+        if self._gone:
+            raise SessionClosed("the connection has ended")
         task = self._opened.get(request.nonce)
-        if task is None or (task.done() and task.exception() is not None):
+        if task is None:
             task = self._opened[request.nonce] = asyncio.create_task(self._new_session())
-        session = await asyncio.shield(task)
+        try:
+            session = await asyncio.shield(task)
+        except OpenEnvError:
+            self._opened.pop(request.nonce, None)  # asked again, it is tried again
+            raise
         self._sessions.setdefault(session.id, session)
         self._nonces[session.id] = request.nonce
         return Opened(session=session.id, nonce=request.nonce, token=session.token)
 
     async def _new_session(self) -> Session:
-        await self._detached.give_way()
-        return await self._engine.open()
+        return await self._engine.open(make_room=self._detached.give_way)
 
-    async def _reset(self, request: Reset) -> Reply:
-        return await self._session(request).reset(request)
+    def _reset(self, request: Reset) -> Awaitable[Reply]:
+        return self._session(request).reset(request)
 
-    async def _step(self, request: Step) -> Reply:
-        return await self._session(request).step(request)
+    def _step(self, request: Step) -> Awaitable[Reply]:
+        return self._session(request).step(request)
 
-    async def _state(self, request: GetState) -> Reply:
-        return await self._session(request).state()
+    def _state(self, request: GetState) -> Awaitable[Reply]:
+        return self._session(request).state()
 
     async def _close(self, request: Close) -> Reply:
         session = self._session(request)

@@ -18,7 +18,7 @@ SLOW_INLINE_S = 0.020
 """A call in the server's thread that takes longer than this demotes its class: everyone waited for it."""
 
 SLOW_WALL_S = 0.005
-"""A call on a thread that takes longer counts as waiting; a few are forgiven, since threads also wait for each other."""
+"""A call on a thread that takes longer counts as waiting; a few are forgiven: threads also wait for each other."""
 
 FORGIVEN = 0.02
 """Share of calls that may be over ``SLOW_WALL_S``."""
@@ -55,8 +55,8 @@ class SpeedRecord:
     Calls may be recorded from any thread.
     """
 
-    def __init__(self, *, inline_allowed: bool = True) -> None:
-        self._allowed = inline_allowed
+    def __init__(self) -> None:
+        self._allowed = True
         self._lock = threading.Lock()
         self._restart()
 
@@ -64,6 +64,10 @@ class SpeedRecord:
         self._seen = dict.fromkeys((CREATE, RESET, STEP, STATE, CLOSE), 0)
         self._waited = 0
         self._proven = False
+
+    def forbid_inline(self) -> None:
+        """Keep all later sessions on threads of their own."""
+        self._allowed = False
 
     @property
     def placement(self) -> Placement:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
-from openenv.errors import ActionInvalid, ExecutionFailed, FactoryFailed, OpenEnvError, RewardInvalid
+from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed, RewardInvalid
 from openenv.protocol import Observed, ReplyWindow, Reset, StateIs, Step
-from openenv.session.executors import Executor
+from openenv.session.executors import EnvironmentExit, Executor
 from openenv.session.lifecycle import Operation, Phase, refusal
 from openenv.session.outcome import observed
 from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
@@ -41,6 +41,7 @@ class Session:
         self._plan = EnvironmentPlan.of(type(environment))
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
+        self._on_closed: Callable[[Session], None] | None = None
 
     @staticmethod
     async def open(spec: EnvironmentSpec, executor: Executor) -> Session:
@@ -54,16 +55,22 @@ class Session:
         except asyncio.CancelledError:
             await executor.stop()
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever the author's constructor raises, also sys.exit
+        except BaseException as error:  # whatever the author's constructor raises, also sys.exit
             await executor.stop()
             log.exception("%s could not be built", spec.name)
-            raise FactoryFailed(f"{spec.name} could not be built: {_told(error)}") from error
+            raised = error.raised if isinstance(error, EnvironmentExit) else error
+            raise FactoryFailed(f"{spec.name} could not be built: {_told(raised)}") from raised
         if not isinstance(environment, Environment):
             await executor.stop()
             raise FactoryFailed(
                 f"the factory of {spec.name} returned a {type(environment).__name__}, which is no Environment"
             )
-        return Session(spec, executor, environment)
+        try:
+            return Session(spec, executor, environment)
+        except BaseException:  # a class that cannot be served
+            await executor.call(CLOSE, environment.close)
+            await executor.stop()
+            raise
 
     @property
     def placement(self) -> Placement:
@@ -133,6 +140,15 @@ class Session:
             self._admit(Operation.STATE)
             return await self._call(STATE, self._environment.get_metadata)
 
+    def when_closed(self, callback: Callable[[Session], None]) -> None:
+        """Have ``callback`` called once the environment is closed, whoever closes it and whether or not that raised."""
+        self._on_closed = callback
+
+    async def turn(self) -> None:
+        """Wait until the requests that came before have been answered."""
+        async with self._turn:
+            pass
+
     async def close(self) -> None:
         """Close the environment after the running request, once; later calls wait for the same close.
 
@@ -151,6 +167,8 @@ class Session:
                 await self._call(CLOSE, self._environment.close)
             finally:
                 await self._executor.stop()
+                if self._on_closed is not None:
+                    self._on_closed(self)
 
     def _admit(self, operation: Operation) -> None:
         error = refusal(self._plan.lifecycle, self.phase, operation)
@@ -180,11 +198,12 @@ class Session:
     async def _call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         try:
             return await self._executor.call(kind, function)
-        except (OpenEnvError, asyncio.CancelledError):
+        except (EnvironmentFailure, asyncio.CancelledError):
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever the author's code raises, also sys.exit
-            log.debug("%s raised", self._plan.name, exc_info=error)
-            raise ExecutionFailed(_told(error), details={"exception": type(error).__name__}) from error
+        except BaseException as error:  # whatever the author's code raises, also sys.exit
+            raised = error.raised if isinstance(error, EnvironmentExit) else error
+            log.debug("%s raised", self._plan.name, exc_info=raised)
+            raise ExecutionFailed(_told(raised), details={"exception": type(raised).__name__}) from raised
 
     def _leave(self, returned: Any, operation: str) -> Observed:
         self.phase = Phase.RUNNING  # it has moved, whatever it returned

@@ -14,6 +14,7 @@ from typing_extensions import Buffer
 
 from openenv.environment import Environment, EnvironmentPlan
 from openenv.errors import ActionInvalid, ConfigurationError
+from openenv.protocol import EncodingFailed, to_json
 
 __all__ = ["AnyEnvironment", "EnvironmentSpec", "plan_of_factory"]
 
@@ -92,14 +93,30 @@ class EnvironmentSpec:
         try:
             return self._action_adapter.validate_json(bytes(raw))
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=False)
+            errors = [_sendable(dict(entry)) for entry in error.errors(include_url=False, include_context=False)]
             first = errors[0]
             field = ".".join(str(part) for part in first["loc"]) or "action"
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             raise ActionInvalid(
                 f"invalid {self.action_type.__name__}: {field}: {first['msg']}{more}",
-                details={"errors": [{**entry, "loc": list(entry["loc"])} for entry in errors]},
+                details={"errors": errors},
             ) from None
+        except Exception as error:  # an author's validator may raise anything
+            told = f"{type(error).__name__}: {error}"
+            raise ActionInvalid(
+                f"invalid {self.action_type.__name__}: its validator raised {told}",
+                details={"errors": [{"loc": [], "msg": told, "type": "validator_raised"}]},
+            ) from error
+
+
+def _sendable(entry: dict[str, Any]) -> dict[str, Any]:
+    """One field's error as JSON values; an input that a validator made into something else is left out."""
+    entry["loc"] = list(entry["loc"])
+    try:
+        to_json(entry["input"])
+    except EncodingFailed:
+        del entry["input"]
+    return entry
 
 
 def _any_state() -> type[BaseModel]:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 from pydantic_core import CoreSchema, core_schema
 
 __all__ = ["with_arrays"]
+
+_NO_SCHEMA = {"metadata", "default"}  # keys of a core schema that hold a user's values
+_KINDS = {
+    "ndarray": "array",
+    "bool": "boolean",
+    "bool_": "boolean",
+    "integer": "integer",
+    "number": "number",
+    "str_": "string",
+    "generic": "number",
+}
+"""JSON types of numpy classes; the first of a class's bases that stands here counts."""
 
 
 def with_arrays(schema: CoreSchema) -> CoreSchema:
@@ -20,9 +33,9 @@ def with_arrays(schema: CoreSchema) -> CoreSchema:
 
 def _replace(node: Any) -> Any:
     if isinstance(node, dict):
-        if node.get("type") == "is-instance" and getattr(node["cls"], "__module__", "").partition(".")[0] == "numpy":
-            return _readable(node["cls"])
-        return {key: value if key == "metadata" else _replace(value) for key, value in node.items()}
+        if node.get("type") == "is-instance" and (kind := _kind(node["cls"])):
+            return _readable(node["cls"], kind)
+        return {key: value if key in _NO_SCHEMA else _replace(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_replace(item) for item in node]
     if isinstance(node, tuple):
@@ -30,20 +43,26 @@ def _replace(node: Any) -> Any:
     return node
 
 
-def _readable(cls: type[Any]) -> CoreSchema:
+def _kind(cls: Any) -> str:
+    """The JSON type of a numpy array or scalar class; empty for any other class."""
+    for base in getattr(cls, "__mro__", ()):
+        if base.__module__ == "numpy" and base.__name__ in _KINDS:
+            return _KINDS[base.__name__]
+    return ""
+
+
+def _readable(cls: type[Any], kind: str) -> CoreSchema:
     """A schema for a numpy type that also reads what JSON has instead of it."""
-    is_array = cls.__name__ == "ndarray"
 
     def read(value: Any) -> Any:
         if isinstance(value, cls):
             return value
-        if not is_array:
-            return cls(value)
-        import numpy
+        try:
+            return _array(value) if kind == "array" else _scalar(cls, value, kind)
+        except (TypeError, OverflowError) as error:  # pydantic takes only ValueError for "this does not fit"
+            raise ValueError(str(error)) from error
 
-        return numpy.asarray(value)
-
-    described = {"type": "array", "items": {}} if is_array else {"type": "number"}
+    described: dict[str, Any] = {"type": "array", "items": {}} if kind == "array" else {"type": kind}
     return core_schema.no_info_before_validator_function(
         read,
         core_schema.is_instance_schema(cls),
@@ -52,3 +71,24 @@ def _readable(cls: type[Any]) -> CoreSchema:
         ),
         metadata={"pydantic_js_functions": [lambda _schema, _handler: dict(described)]},
     )
+
+
+def _array(value: Any) -> Any:
+    """An array from (nested) lists or a number; null among numbers is NaN, which JSON cannot say."""
+    import numpy
+
+    if not isinstance(value, list | tuple | int | float):
+        raise TypeError("an array is read from a list of numbers")
+    array = numpy.asarray(value)
+    return numpy.asarray(value, dtype=float) if array.dtype == object else array
+
+
+def _scalar(cls: type[Any], value: Any, kind: str) -> Any:
+    if value is None and kind == "number":
+        value = math.nan  # as in arrays
+    if not isinstance(value, str if kind == "string" else int | float):
+        raise TypeError(f"a {cls.__name__} is read from a {kind}, not from {type(value).__name__}")
+    read = cls(value)
+    if kind in ("integer", "boolean") and read != value:
+        raise ValueError(f"{value!r} is no {cls.__name__}")
+    return read

@@ -1,0 +1,188 @@
+"""From a reference to the application it stands for: an app, an Environment class, or a function that makes either."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from openenv.app.create import create_app
+from openenv.app.resolve import Local, split_file
+from openenv.environment import Environment, EnvironmentPlan
+from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
+from openenv.session import SessionEngine
+
+__all__ = ["load_app"]
+
+_DEFAULT_ATTRIBUTE = "app"
+
+
+def load_app(local: Local, max_sessions: int | None = None) -> ASGIApp:
+    """Import an environment and make its application. Its import roots stay on ``sys.path``.
+
+    Args:
+        local: What to serve.
+        max_sessions: Sessions at the same time, instead of what the app says; ``None`` leaves that.
+
+    Raises:
+        EnvironmentNotFound: The module, the attribute or the class does not exist.
+        ConfigurationError: It cannot be imported or served, or not with that many sessions.
+        FactoryFailed: The function that makes it raised.
+    """
+    for root in reversed(local.import_roots):
+        if root not in sys.path:
+            sys.path.insert(0, root)
+    app = _as_app(_found(local.app), local.app)
+    if max_sessions is not None:
+        _resize(app, local, max_sessions)
+    return app
+
+
+def _resize(app: ASGIApp, local: Local, max_sessions: int) -> None:
+    engine = getattr(getattr(app, "state", None), "engine", None)
+    if not isinstance(engine, SessionEngine):
+        raise ConfigurationError(
+            f"the number of sessions of {local.name} is its own business: {local.app} was not made by create_app"
+        )
+    engine.resize(max_sessions)
+
+
+def _found(reference: str) -> Any:
+    """The object that a reference names."""
+    split = split_file(reference)
+    if split is not None:
+        path, attribute = split
+        module = _run(path)
+        return _attribute(module, attribute, reference) if attribute else _only_environment(module, reference)
+    name, _, attribute = reference.partition(":")
+    return _attribute(_import(name, reference), attribute or _DEFAULT_ATTRIBUTE, reference)
+
+
+def _import(name: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise EnvironmentNotFound(f"{reference}: there is no module {error.name}") from error
+        raise _broken(name, error) from error
+    except (OpenEnvError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the author's module raises, also sys.exit
+        raise _broken(name, error) from error
+
+
+def _run(path: Path) -> ModuleType:
+    """Import a file that is no part of a package."""
+    name = path.stem if path.stem not in sys.modules else f"_openenv_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # for the type checker: it ends with .py
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # annotations of its classes are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except (OpenEnvError, KeyboardInterrupt):
+        raise
+    except FileNotFoundError as error:
+        if error.filename == str(path):
+            raise EnvironmentNotFound(f"there is no file {path}") from error
+        raise _broken(str(path), error) from error
+    except BaseException as error:  # whatever the author's file raises, also sys.exit
+        raise _broken(str(path), error) from error
+    return module
+
+
+def _broken(what: str, error: BaseException) -> ConfigurationError:
+    """The error of an import, in one line that says where it happened."""
+    text = " ".join(str(error).split())
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames[1:] else ""
+    kind = type(error).__name__
+    return ConfigurationError(
+        f"{what} cannot be imported: {kind}{': ' if text else ''}{text}{where}",
+        details={"traceback": "".join(traceback.format_exception(error))},
+    )
+
+
+def _attribute(module: ModuleType, path: str, reference: str) -> Any:
+    found: Any = module
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise EnvironmentNotFound(f"{reference}: {module.__name__} has no {path}") from None
+    return found
+
+
+def _only_environment(module: ModuleType, reference: str) -> type[Environment[Any, Any, Any]]:
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Environment)
+        and value.__module__ == module.__name__
+        and not inspect.isabstract(value)
+    ]
+    if len(classes) == 1:
+        return classes[0]
+    if not classes:
+        raise EnvironmentNotFound(
+            f"{reference} defines no Environment class with reset, step and state; to serve something else in it, "
+            f"name it: {reference}:app"
+        )
+    choices = ", ".join(f"{reference}:{cls.__name__}" for cls in classes)
+    raise EnvironmentNotFound(f"{reference} defines several Environment classes; name one: {choices}")
+
+
+def _as_app(found: Any, reference: str) -> ASGIApp:
+    if isinstance(found, Environment) or (isinstance(found, type) and issubclass(found, Environment)):
+        return create_app(found)  # type: ignore[arg-type]  # an instance is refused there, with what to pass instead
+    if isinstance(found, type) or not callable(found):
+        raise ConfigurationError(
+            f"{reference} is {found!r}; it must be an app, an Environment class or a function that makes one"
+        )
+    needed = _needed_arguments(found)
+    if needed == 0:
+        return _made(found, reference)
+    if needed == 3:  # scope, receive, send
+        return found  # type: ignore[no-any-return]
+    raise ConfigurationError(
+        f"{reference} takes {needed} arguments; an app takes three, a function that makes one takes none"
+    )
+
+
+def _needed_arguments(function: Callable[..., Any]) -> int:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a compiled callable that does not say; functions written to make something do
+        return 3
+    return sum(one.kind in positional and one.default is one.empty for one in parameters)
+
+
+def _made(factory: Callable[[], Any], reference: str) -> ASGIApp:
+    """The app that a function makes, or the one for the environments that it makes."""
+    try:
+        made = factory()
+    except (OpenEnvError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the author's function raises, also sys.exit
+        raise FactoryFailed(f"{reference}() raised {type(error).__name__}: {error}") from error
+    if not isinstance(made, Environment):
+        return (
+            _as_app(made, f"{reference}()") if callable(made) and _needed_arguments(made) == 3 else _refuse(reference)
+        )
+    plan = EnvironmentPlan.of(type(made))
+    made.close()  # it was built to learn its class; every session builds its own
+    return create_app(factory, plan.action_type, plan.observation_type, env_name=plan.name)
+
+
+def _refuse(reference: str) -> ASGIApp:
+    raise ConfigurationError(f"{reference}() made neither an app nor an Environment")

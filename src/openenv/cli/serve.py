@@ -1,0 +1,89 @@
+"""``openenv serve``: an environment as a server in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from openenv.app.resolve import Local, Remote, resolve
+from openenv.errors import ConfigurationError, OpenEnvError
+
+__all__ = ["serve"]
+
+_LABEL = 10
+
+
+def serve(
+    target: Annotated[str, typer.Argument(help="Path or name of the environment.", metavar="[PATH|NAME]")] = ".",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    max_sessions: Annotated[
+        int | None, typer.Option(min=1, help="Sessions at the same time, instead of what the environment says.")
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start anew when a file changes. Sessions end when it does.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything, with tracebacks.")] = False,
+) -> None:
+    """Serve an environment over HTTP and WebSocket until Ctrl-C."""
+    local = resolve(target)
+    if isinstance(local, Remote):
+        raise ConfigurationError(f"{local.url} is served already; give the path or name of an environment")
+    if reload:
+        _serve_reloading(local, host, port, max_sessions, debug)
+        return
+    from openenv.app.load import load_app
+    from openenv.app.serve import Listening
+    from openenv.app.serve import serve as serve_app
+
+    app = load_app(local, max_sessions)
+    sessions = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
+
+    def ready(listening: Listening) -> None:
+        _say(local, listening.url, None if sessions is None else f"up to {sessions} at the same time")
+
+    serve_app(app, host, port, on_ready=ready, debug=debug)
+
+
+def _serve_reloading(local: Local, host: str, port: int, max_sessions: int | None, debug: bool) -> None:
+    from openenv.app.making import embedded
+    from openenv.app.reload import serve_reloading
+
+    if local.directory is None:
+        raise ConfigurationError(f"the files of {local.name} are not known; --reload needs a path or a name")
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        serve_reloading(
+            embedded(local, max_sessions=max_sessions, host=host, port=port, debug=debug),
+            Path(local.directory),
+            stop=stop,
+            on_ready=lambda url: _say(local, url, "end whenever a file changes"),
+            on_failure=lambda error: _say_failure(local, error),
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(local: Local, url: str, sessions: str | None) -> None:
+    """Where the server is and how to use it."""
+    rows = [("URL", url), ("API pages", f"{url}/docs"), ("sessions", sessions), ("stop", "Ctrl-C")]
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\n[bold green]●[/] [bold]{local.name}[/] is served\n")
+    for label, value in rows:
+        if value is not None:
+            console.print(f"  [dim]{label:<{_LABEL}}[/] {value}")
+    console.print()
+
+
+def _say_failure(local: Local, error: OpenEnvError) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold red]error:[/] ", end="")
+    console.print(error.message, markup=False)
+    console.print(f"[dim]{local.name} is started again when a file changes[/]")

@@ -1,0 +1,232 @@
+"""``openenv trajectories``: list, show and export what was recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openenv.errors import RecordError
+from openenv.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from openenv.record import EpisodeSummary, EventStore, Run, Trajectory
+
+__all__ = ["trajectories"]
+
+trajectories = typer.Typer(no_args_is_help=True)
+
+_Run = Annotated[str, typer.Argument(metavar="[RUN]", help="Beginning of the run's id; the newest run if not given.")]
+_Store = Annotated[
+    Path | None, typer.Option("--store", help="Directory of the runs.", show_default="OPENENV_STORE, or runs")
+]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Format(Enum):
+    """Formats that runs are exported in."""
+
+    JSONL = "jsonl"
+
+
+@trajectories.command("list")
+def list_runs(
+    store: _Store = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many runs, newest first.")] = 20,
+    debug: _Debug = False,
+) -> None:
+    """List the runs, newest first."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from openenv.rollout.display import console, number
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("run", "began", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("environment", "agent"):
+        table.add_column(name, overflow="fold")
+    for name in ("episodes", "mean return"):
+        table.add_column(name, justify="right", no_wrap=True)
+    with _opened(store) as events:
+        runs = events.runs()
+        for run in runs[:limit]:
+            episodes = list(events.episodes(run.id))
+            failed = sum(episode.status == "failed" for episode in episodes)
+            table.add_row(
+                Text(run.id, style="bold"),
+                _when(run.started_at, "%m-%d %H:%M"),
+                Text(run.status, style=_STYLES[run.status]),
+                Text(run.environment),
+                Text(run.agent),
+                f"{len(episodes):,}" + (f", {failed:,} failed" if failed else ""),
+                number(_mean_return(episodes)),
+            )
+    console().print(table)
+    if len(runs) > limit:
+        typer.echo(f"{len(runs) - limit} older ones; see them with --limit {len(runs)}", err=True)
+
+
+@trajectories.command()
+def show(
+    run: _Run = "",
+    episode: Annotated[str | None, typer.Option(help="Id of the episode.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Number of the episode, from 0, as they began.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Count only episodes that failed.")] = False,
+    store: _Store = None,
+    debug: _Debug = False,
+) -> None:
+    """Show a run and the steps of one of its episodes, the first if none is named."""
+    from openenv.record import Trajectory
+    from openenv.rollout.display import console
+
+    if episode is not None and (index is not None or failed):
+        raise typer.BadParameter("--episode names one already; leave out --index and --failed")
+    with _opened(store) as events:
+        found = _find(events, run)
+        summaries = sorted(events.episodes(found.id), key=lambda one: one.started_at)
+        chosen = episode or _chosen(summaries, index or 0, failed, found.id)
+        trajectory = Trajectory.of(events.events(found.id, chosen))
+    screen = console()
+    _print_run(screen, found, summaries)
+    _print_episode(screen, trajectory)
+
+
+@trajectories.command()
+def export(
+    run: _Run = "",
+    format: Annotated[Format, typer.Option(help="Format of the file.")] = Format.JSONL,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
+    store: _Store = None,
+    debug: _Debug = False,
+) -> None:
+    """Write a run's events to a file or standard output, one line an event."""
+    from openenv.record import export_jsonl
+
+    with _opened(store) as events:
+        found = _find(events, run)
+        if output is None:
+            export_jsonl(events, found.id, typer.get_text_stream("stdout", encoding="utf-8"))
+            return
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                count = export_jsonl(events, found.id, file)
+        except RecordError:
+            raise
+        except OSError as error:
+            raise RecordError(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    typer.echo(f"{count:,} events of run {found.id} written to {output}", err=True)
+
+
+_STYLES = {
+    "running": "cyan",
+    "complete": "green",
+    "done": "green",
+    "interrupted": "yellow",
+    "failed": "red",
+}
+
+
+def _opened(store: Path | None) -> EventStore:
+    from openenv.record import EventStore
+
+    return EventStore.open(store or load_settings().store)
+
+
+def _find(events: EventStore, prefix: str) -> Run:
+    if prefix:
+        return events.run(prefix)
+    runs = events.runs()
+    if not runs:
+        raise RecordError(f"no runs in {events.path.parent}; record one with: openenv rollout ENV")
+    return runs[0]
+
+
+def _chosen(summaries: list[EpisodeSummary], index: int, failed: bool, run: str) -> str:
+    kind = "failed episode" if failed else "episode"
+    among = [one for one in summaries if one.status == "failed"] if failed else summaries
+    if not among:
+        raise RecordError(f"run {run} has no {kind}")
+    if index >= len(among):
+        raise RecordError(f"run {run} has no {kind} {index}; the last is {len(among) - 1}")
+    return among[index].episode
+
+
+def _print_run(screen: Console, run: Run, episodes: list[EpisodeSummary]) -> None:
+    from rich.text import Text
+
+    from openenv.rollout.display import number
+
+    screen.print(
+        Text.assemble(
+            ("run ", "dim"),
+            (run.id, "bold"),
+            f" · {run.environment} · {run.agent} · ",
+            (run.status, _STYLES[run.status]),
+            f" · {_when(run.started_at)} · {len(episodes):,} episodes · mean return {number(_mean_return(episodes))}",
+            "" if run.seed is None else f" · seed {run.seed}",
+        )
+    )
+
+
+def _print_episode(screen: Console, trajectory: Trajectory) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from openenv.rollout.display import number
+
+    summary = trajectory.summary
+    screen.print(
+        Text.assemble(
+            ("episode ", "dim"),
+            (summary.episode, "bold"),
+            " · ",
+            (summary.status, _STYLES[summary.status]),
+            f" · {summary.length} {'step' if summary.length == 1 else 'steps'} · return {number(summary.return_)}",
+            "" if summary.seed is None else f" · seed {summary.seed}",
+        )
+    )
+    table = Table(box=box.ROUNDED)
+    table.add_column("", justify="right", style="dim")
+    table.add_column("action", overflow="fold")
+    table.add_column("observation", overflow="fold")
+    table.add_column("reward", justify="right")
+    table.add_column("ms", justify="right", style="dim")
+    for event in trajectory.events:
+        if event.kind == "end":
+            continue
+        request, reply = event.request, event.reply
+        action = Text(_compact(request["action"]) if "action" in request else "reset" if event.index == 0 else "-")
+        if event.kind == "error":
+            seen = Text(f"{reply['code']}: {reply['message']}", style="red")
+        else:
+            seen = Text(_compact(reply["observation"]))
+        reward = number(event.reward) if event.reward is not None else ""
+        table.add_row(str(event.index), action, seen, reward, f"{1000 * event.duration_s:.1f}")
+    screen.print(table)
+
+
+def _compact(value: object, most: int = 600) -> str:
+    import msgspec
+
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def _mean_return(episodes: Iterable[EpisodeSummary]) -> float:
+    from statistics import fmean
+
+    returns = [episode.return_ for episode in episodes if episode.status == "done"]
+    return fmean(returns) if returns else float("nan")
+
+
+def _when(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    return time.strftime(form, time.localtime(at))

@@ -1,0 +1,238 @@
+"""The concurrent loop: many sessions, each playing one episode after another until all are played."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from openenv.client import GenericEnvClient
+from openenv.errors import CapacityReached, ConnectFailed, OpenEnvError, RecordError
+from openenv.record import EventStore, EventWriter, Run, RunStatus
+from openenv.rollout.agent import RANDOM, Agent, AgentFunction, agent_of, load_agent, random_agent
+from openenv.rollout.episode import Outcome, play_episode
+from openenv.rollout.plan import EpisodePlan, RolloutSettings, plan_episode
+from openenv.rollout.recording import EpisodeLog
+from openenv.rollout.report import Progress, RolloutReport, Tally
+from openenv.rollout.target import action_schema, served
+from openenv.version import __version__
+
+__all__ = ["run_rollout"]
+
+_PROGRESS_EVERY_S = 0.2
+
+OnProgress = Callable[[Progress], None]
+
+
+async def run_rollout(
+    settings: RolloutSettings,
+    agent: str | Agent | AgentFunction,
+    *,
+    on_progress: OnProgress | None = None,
+    stop: asyncio.Event | None = None,
+) -> RolloutReport:
+    """Play many episodes at once and record every step of them.
+
+    An episode that fails is recorded and counted with the code of its error; the others go on. The run stops early,
+    with what there is and the reason in the report, if the server cannot be reached any more or events cannot be
+    stored.
+
+    Example::
+
+        settings = RolloutSettings(environment="blackjack", episodes=1000, concurrency=32, seed=7)
+        report = await run_rollout(settings, lambda observation: {"move": "stick"})
+        print(report.mean_return())
+
+    Args:
+        settings: What to play.
+        agent: What chooses the actions: ``random``, ``module:function``, or a function (see ``AgentFunction``).
+        on_progress: Called a few times a second in the event loop, the first time before the first episode and the
+            last time when the run is over.
+        stop: Set it to end the run early; episodes that have begun are recorded as interrupted.
+
+    Raises:
+        OpenEnvError: The run could not begin: the environment, agent, store or server is not as it must be. A run that
+            has begun raises nothing of its own. If the call is cancelled, its run is recorded as interrupted.
+    """
+    early = _prepared(agent)  # before a server is started for nothing
+    async with served(settings.environment, settings.sessions) as url:
+        ready = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
+        clients = await _connected(url, settings)
+        try:
+            rollout = _Rollout(settings, ready, clients, on_progress or _ignore)
+            return await rollout.run(stop or asyncio.Event())
+        finally:
+            await _close(clients)
+
+
+def _prepared(agent: str | Agent | AgentFunction) -> Agent | str:
+    """The agent, or the name of the random one, which can only be made when the server has told its action schema."""
+    if isinstance(agent, Agent) or agent == RANDOM:
+        return agent
+    return load_agent(agent) if isinstance(agent, str) else agent_of(agent)
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+async def _connected(url: str, settings: RolloutSettings) -> list[GenericEnvClient]:
+    """A session for each that is wanted, or the first error."""
+    clients = [GenericEnvClient(url, headers=settings.headers) for _ in range(settings.sessions)]
+    results = await asyncio.gather(*(client.connect() for client in clients), return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        await _close(clients)
+        raise _explained(failures[0], wanted=len(clients), ours=len(clients) - len(failures))
+    return clients
+
+
+def _explained(failure: BaseException, *, wanted: int, ours: int) -> BaseException:
+    if not isinstance(failure, CapacityReached):
+        return failure
+    places = failure.details.get("max_sessions", ours)
+    others = failure.details.get("active_sessions", ours) - ours
+    taken = f", {others} of them taken by others" if others > 0 else ""
+    return CapacityReached(
+        f"the server has places for {places} sessions{taken}; this run wants {wanted}; "
+        f"lower --concurrency, or start the server with --max-sessions {wanted + max(others, 0)}",
+        details=failure.details,
+    )
+
+
+async def _close(clients: list[GenericEnvClient]) -> None:
+    await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)  # the work is done
+
+
+class _Rollout:
+    def __init__(
+        self, settings: RolloutSettings, agent: Agent, clients: list[GenericEnvClient], on_progress: OnProgress
+    ) -> None:
+        self._settings, self._agent, self._clients, self._on_progress = settings, agent, clients, on_progress
+        self._id = secrets.token_hex(5)
+        self._next = 0
+        self._tally = Tally()
+        self._began = 0.0
+
+    async def run(self, stop: asyncio.Event) -> RolloutReport:
+        settings = self._settings
+        status: RunStatus = "interrupted"  # unless it comes to another end
+        stopped_by: tuple[OpenEnvError, ...] = ()
+        with EventStore.open(settings.out, create=True) as store:
+            store.begin_run(self._describe())
+            self._began = time.perf_counter()
+            try:
+                with EventWriter(store) as writer:
+                    status = await self._play_all(writer, stop)
+            except OpenEnvError as error:
+                status, stopped_by = "failed", (error,)
+            except Exception:
+                status = "failed"
+                raise
+            finally:
+                elapsed_s = time.perf_counter() - self._began
+                try:
+                    store.end_run(self._id, status, time.time())
+                except RecordError as error:
+                    stopped_by = stopped_by or (error,)
+                    status = "failed"
+                self._on_progress(self._tally.progress(settings.episodes, elapsed_s))
+        return self._report(status, stopped_by, elapsed_s)
+
+    def _describe(self) -> Run:
+        settings = self._settings
+        return Run(
+            id=self._id,
+            started_at=time.time(),
+            environment=settings.environment,
+            agent=self._agent.name,
+            seed=settings.seed,
+            settings={
+                "episodes": settings.episodes,
+                "concurrency": settings.sessions,
+                "max_steps": settings.max_steps,
+            },
+            versions={"openenv": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
+        )
+
+    async def _play_all(self, writer: EventWriter, stop: asyncio.Event) -> RunStatus:
+        """Play until everything is played, one session gives up, or the run is told to stop."""
+        sessions = [asyncio.create_task(self._play_session(client, writer)) for client in self._clients]
+        ticking, stopping = asyncio.create_task(self._tick()), asyncio.create_task(stop.wait())
+        playing = asyncio.gather(*sessions)
+        try:
+            first: list[asyncio.Future[Any]] = [playing, ticking, stopping]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                playing.result()
+                return "complete"
+            if ticking.done():  # it never ends by itself
+                ticking.result()
+            return "interrupted"
+        finally:
+            for task in (*sessions, ticking, stopping):
+                task.cancel()
+            await asyncio.gather(*sessions, ticking, stopping, playing, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            self._on_progress(self._tally.progress(self._settings.episodes, time.perf_counter() - self._began))
+            await asyncio.sleep(_PROGRESS_EVERY_S)
+
+    async def _play_session(self, client: GenericEnvClient, writer: EventWriter) -> None:
+        while self._next < self._settings.episodes:
+            await self._reconnect(client)
+            if self._next < self._settings.episodes:  # still: others went on meanwhile
+                index, self._next = self._next, self._next + 1
+                await self._play(client, plan_episode(self._settings.seed, index), writer)
+
+    async def _play(self, client: GenericEnvClient, plan: EpisodePlan, writer: EventWriter) -> None:
+        log = EpisodeLog(writer, self._id, plan.id)
+        outcome = Outcome(plan.index)
+        self._tally.begin(outcome)
+        try:
+            await play_episode(client, self._agent, plan, log, self._settings.max_steps, outcome)
+        finally:
+            self._tally.end(outcome)
+
+    async def _reconnect(self, client: GenericEnvClient) -> None:
+        """Make sure that there is a connection, so that no episode is spent on finding out that there is none."""
+        for delay_s in (*self._settings.reconnect_delays_s, None):
+            try:
+                await client.connect()  # does nothing as long as there is one
+            except OpenEnvError as error:
+                if delay_s is None:
+                    raise _gone(client, error) from error
+                await asyncio.sleep(delay_s)
+            else:
+                return
+
+    def _report(self, status: RunStatus, stopped_by: tuple[OpenEnvError, ...], elapsed_s: float) -> RolloutReport:
+        settings, finished = self._settings, self._tally.in_order()
+        return RolloutReport(
+            run=self._id,
+            store=settings.out,
+            environment=settings.environment,
+            agent=self._agent.name,
+            seed=settings.seed,
+            sessions=settings.sessions,
+            status=status,
+            stopped_by=stopped_by,
+            episodes=settings.episodes,
+            returns=tuple(outcome.return_ for outcome in finished),
+            lengths=tuple(outcome.length for outcome in finished),
+            cut=sum(outcome.was_cut for outcome in finished),
+            errors=dict(self._tally.errors),
+            interrupted=self._tally.interrupted,
+            steps=self._tally.steps,
+            elapsed_s=elapsed_s,
+        )
+
+
+def _gone(client: GenericEnvClient, error: OpenEnvError) -> OpenEnvError:
+    where = client.options.address.http
+    what = "is gone" if isinstance(error, ConnectFailed) else "gives no session any more"
+    return type(error)(f"the run was stopped: the server at {where} {what} ({error})", details=error.details)

@@ -1,0 +1,197 @@
+"""The server as a child process that cannot outlive whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from openenv.errors import RuntimeFailure
+from openenv.runtime.lifeline import read_report
+
+__all__ = ["EmbeddedRuntime", "EmbeddedServer"]
+
+# The child imports what this process would import, wherever it was started; -P keeps it from anything else until then.
+_BOOT = """import importlib, json, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+sys.exit(importlib.import_module(sys.argv.pop(1)).main())"""
+
+_LOOK_EVERY_S = 0.1
+_TERMINATE_S = 1.0
+_MAX_REPORT_BYTES = 1024 * 1024
+
+
+class EmbeddedRuntime:
+    """Starts a server in a child process of this one.
+
+    The child leaves when it is told to, and also when this process ends in any way, ``kill -9`` included. It is in
+    a session of its own, so Ctrl-C in the terminal reaches this process only, which then stops it in order. What
+    it prints goes to this process's standard error.
+
+    Args:
+        module: Module whose ``main`` is called, with the import path of this process. It finds three arguments in
+            ``sys.argv``: the file descriptor of its lifeline, the process id of this process, and ``arguments``
+            as JSON.
+        arguments: What to serve and how; JSON-compatible.
+        name: What the server is called in errors.
+        start_timeout_s: Seconds until it must take connections; imports of the environment count.
+        stop_timeout_s: Seconds it is given to end by itself before it is terminated, then killed.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Mapping[str, Any],
+        *,
+        name: str,
+        start_timeout_s: float = 120.0,
+        stop_timeout_s: float = 10.0,
+    ) -> None:
+        self._module = module
+        self._arguments = dict(arguments)
+        self._name = name
+        self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+
+    def start(self) -> EmbeddedServer:
+        """Start one server. Safe to call from any thread, which may end afterwards.
+
+        Raises:
+            RuntimeFailure: It ended before it was listening, or did not listen in time.
+            OpenEnvError: The error that the child reported, as its own class.
+        """
+        ours, theirs = socket.socketpair()  # neither is inherited by other programs that are started meanwhile
+        try:
+            with theirs:
+                process = subprocess.Popen(
+                    self._command(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    **_output(),
+                )
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            url = self._wait(ours, process)
+        except BaseException:  # also Ctrl-C while waiting
+            _stop(os.getpid(), ours, process, 0.0)
+            raise
+        return EmbeddedServer(url, ours, process, self._stop_timeout_s)
+
+    def _command(self, fd: int) -> list[str]:
+        path = json.dumps([os.path.abspath(entry) for entry in sys.path])
+        ours = [self._module, str(fd), str(os.getpid()), json.dumps(self._arguments)]
+        return [sys.executable, "-P", "-c", _BOOT, path, *ours]
+
+    def _wait(self, ours: socket.socket, process: subprocess.Popen[bytes]) -> str:
+        """The URL that the child reports."""
+        deadline = time.monotonic() + self._start_timeout_s
+        ours.settimeout(_LOOK_EVERY_S)
+        report = b""
+        while not report.endswith(b"\n"):
+            ended = process.poll() is not None  # asked before reading: what it said last is still there
+            try:
+                received = ours.recv(65536)
+            except TimeoutError:
+                received = None
+            except OSError:  # reset: it died with something unread
+                received = b""
+            if received:
+                report += received
+            elif received == b"" or ended:
+                raise RuntimeFailure(f"the server of {self._name} {_told(process)} before it was listening")
+            if len(report) > _MAX_REPORT_BYTES:
+                raise RuntimeFailure(f"the server of {self._name} reports without end")
+            if time.monotonic() > deadline:
+                raise RuntimeFailure(
+                    f"the server of {self._name} was not listening after {self._start_timeout_s:g} s; "
+                    "a larger start_timeout_s gives it more time"
+                )
+        return read_report(report)
+
+
+class EmbeddedServer:
+    """A running child. One that is forgotten is stopped when it is collected, or when the program ends."""
+
+    def __init__(
+        self, url: str, lifeline: socket.socket, process: subprocess.Popen[bytes], stop_timeout_s: float
+    ) -> None:
+        self._url = url
+        self._pid = process.pid
+        self._stop = weakref.finalize(self, _stop, os.getpid(), lifeline, process, stop_timeout_s)
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return self._url
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._pid
+
+    def close(self) -> None:
+        """Stop the server and wait for its end; safe to call twice. Without effect in a fork of its starter."""
+        self._stop()
+
+
+def _stop(owner: int, lifeline: socket.socket, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Let the child go: ask, wait, terminate, kill."""
+    if os.getpid() != owner:  # the copy in a fork: the server is still in use by its starter
+        lifeline.close()
+        process.returncode = 0  # not ours to wait for; its destructor would complain
+        return
+    with lifeline, contextlib.suppress(OSError):
+        # not close alone: a fork may hold a copy, and the child would see no end
+        lifeline.shutdown(socket.SHUT_RDWR)
+    try:
+        if not _ends_within(process, timeout_s):
+            process.terminate()
+            if not _ends_within(process, _TERMINATE_S):
+                _kill(process)
+    except BaseException:  # a second Ctrl-C while waiting
+        _kill(process)
+        raise
+
+
+def _ends_within(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:  # not reaped, so the number is still its own
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _told(process: subprocess.Popen[bytes]) -> str:
+    """How it ended, for a message."""
+    if not _ends_within(process, _TERMINATE_S):
+        return "hung up"
+    if process.returncode < 0:
+        return f"was killed by {signal.Signals(-process.returncode).name}"
+    return f"ended with exit code {process.returncode}"
+
+
+def _output() -> dict[str, Any]:
+    """Both of the child's outputs go to our standard error; standard output is the program's own."""
+    try:
+        os.fstat(2)
+    except OSError:  # a daemon without one
+        return {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return {"stdout": 2}

@@ -1,0 +1,135 @@
+"""The environment variables that OpenEnv reads; no other file reads any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from openenv.errors import ConfigurationError
+
+__all__ = ["Settings", "Variable", "load_settings", "variables"]
+
+_YES = {"1", "true", "yes", "on"}
+_NO = {"0", "false", "no", "off"}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable, as a reference page shows it.
+
+    Attributes:
+        name: Name of the variable.
+        field: The field of ``Settings`` that it sets.
+        type: What a value looks like, in words.
+        default: What holds if it is not set, in words.
+        meaning: What it does.
+    """
+
+    name: str
+    field: str
+    type: str
+    default: str
+    meaning: str
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in _YES | _NO:
+        return text.lower() in _YES
+    raise ValueError
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:
+        raise ValueError
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+# How a value is read: the words that describe it, and the function that reads it.
+_FLAG = ("1 or 0", _flag)
+_PORT = ("a number from 0 to 65535", _port)
+_COUNT = ("a whole number from 1", _count)
+_DIRECTORY = ("a directory", Path)
+_HOST = ("a host name or address", str)
+
+
+def _variable(name: str, kind: tuple[str, Callable[[str], Any]], default: str, meaning: str) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "default": default, "meaning": meaning}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment variables say; an option on the command line goes before them.
+
+    Attributes:
+        debug: Whether errors of a command show their traceback.
+        store: Directory where runs are recorded and looked for.
+        host: Address that ``openenv serve`` listens on.
+        port: Port that it listens on; 0 for any that is free.
+        max_sessions: Sessions that a served environment takes at the same time; ``None``: as many as its application
+            says.
+    """
+
+    debug: bool = field(
+        default=False, metadata=_variable("OPENENV_DEBUG", _FLAG, "0", "Show the traceback of an error.")
+    )
+    store: Path = field(
+        default=Path("runs"), metadata=_variable("OPENENV_STORE", _DIRECTORY, "runs", "Where runs are recorded.")
+    )
+    host: str = field(
+        default="127.0.0.1", metadata=_variable("OPENENV_HOST", _HOST, "127.0.0.1", "Address to serve on.")
+    )
+    port: int = field(
+        default=8000, metadata=_variable("OPENENV_PORT", _PORT, "8000", "Port to serve on; 0 for any that is free.")
+    )
+    max_sessions: int | None = field(
+        default=None,
+        metadata=_variable(
+            "OPENENV_MAX_SESSIONS", _COUNT, "what the application says", "Sessions served at the same time."
+        ),
+    )
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Args:
+        environ: Variables to read instead of those of the process. One that is set but empty counts as not set.
+
+    Raises:
+        ConfigurationError: A variable has a value that it cannot have; the message names it.
+    """
+    given = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for one in fields(Settings):
+        name, (words, read) = one.metadata["name"], one.metadata["kind"]
+        text = given.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            values[one.name] = read(text)
+        except ValueError:
+            raise ConfigurationError(f"{name} must be {words}, not {text!r}; change it or unset it") from None
+    return Settings(**values)
+
+
+def variables() -> tuple[Variable, ...]:
+    """Every variable there is, for a reference page."""
+    return tuple(
+        Variable(
+            name=one.metadata["name"],
+            field=one.name,
+            type=one.metadata["kind"][0],
+            default=one.metadata["default"],
+            meaning=one.metadata["meaning"],
+        )
+        for one in fields(Settings)
+    )

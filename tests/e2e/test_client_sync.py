@@ -1,0 +1,115 @@
+"""The synchronous client where others fail: in a running event loop, in threads; and what clients leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.unit.client.servers import PlayAction, PlayClient, PlayObservation, play_server
+
+from openenv import SyncEnvClient
+
+pytestmark = pytest.mark.e2e
+
+ROUNDS = 30
+
+
+def test_it_makes_no_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    with play_server() as (server, _):
+
+        def refuse() -> None:
+            raise AssertionError("an event loop was made")
+
+        monkeypatch.setattr(asyncio, "new_event_loop", refuse)
+        monkeypatch.setattr(asyncio.events, "new_event_loop", refuse)
+        with SyncEnvClient(PlayClient(server.url)) as env, PlayClient(server.url).sync() as other:
+            assert isinstance(env.reset().observation, PlayObservation)
+            assert isinstance(other.reset().observation, PlayObservation)
+            assert other.state().instance != env.state().instance
+        with pytest.raises(AssertionError):
+            asyncio.Runner().get_loop()  # the trap works
+        monkeypatch.undo()
+
+
+async def test_it_works_inside_a_running_event_loop() -> None:
+    with play_server() as (server, _), SyncEnvClient(server.url) as env:
+        assert env.reset(seed=2).observation["text"] == "seed 2"
+        assert env.step({"text": "hi"}).observation["text"] == "hi"
+
+
+def test_one_client_per_thread() -> None:
+    with play_server() as (server, ledger):
+
+        def play(number: int) -> list[str]:
+            with SyncEnvClient(PlayClient(server.url)) as env:
+                env.reset()
+                return [env.step(PlayAction(text=f"{number}.{turn}")).observation.text for turn in range(20)]
+
+        with ThreadPoolExecutor(8) as pool:
+            heard = list(pool.map(play, range(8)))
+        assert heard == [[f"{number}.{turn}" for turn in range(20)] for number in range(8)]
+        assert sorted(ledger.steps()) == sorted(list(range(1, 9)) * 20)
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(os.listdir("/dev/fd"))
+
+
+def test_synchronous_clients_leave_nothing_behind() -> None:
+    with play_server() as (server, ledger):
+
+        def once(*, politely: bool) -> None:
+            env = SyncEnvClient(PlayClient(server.url))
+            env.reset()
+            if not politely:
+                with pytest.raises(ConnectionError):
+                    env.step(PlayAction(do="wait"), timeout_s=0.001)
+                ledger.gate.set()
+            assert threading.active_count() >= before
+            env.close()
+
+        before = threading.active_count()
+        once(politely=True)
+        with SyncEnvClient(PlayClient(server.url)) as env:
+            env.reset()
+            mine = [thread for thread in threading.enumerate() if "recv_events" in thread.name]
+            assert len(mine) == 1  # one reading thread per connection
+        files = open_files()
+        for turn in range(ROUNDS):
+            ledger.gate.clear()
+            once(politely=turn % 3 > 0)
+        assert not [thread for thread in threading.enumerate() if "recv_events" in thread.name]
+        assert open_files() <= files + 3  # the server may still be closing its ends
+
+
+async def test_asynchronous_clients_leave_nothing_behind() -> None:
+    with play_server() as (server, ledger):
+
+        async def once(*, politely: bool) -> None:
+            env = PlayClient(server.url)
+            await env.reset()
+            if not politely:
+                with pytest.raises(ConnectionError):
+                    await env.step(PlayAction(do="wait"), timeout_s=0.001)
+                ledger.gate.set()
+            await env.close()
+
+        await once(politely=True)
+        tasks, threads, files = len(asyncio.all_tasks()), client_threads(), open_files()
+        for turn in range(ROUNDS):
+            ledger.gate.clear()
+            await once(politely=turn % 3 > 0)
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == tasks
+        assert client_threads() == threads
+        assert open_files() <= files + 3  # the server may still be closing its ends
+
+
+def client_threads() -> set[str]:
+    """Names of the threads that are not the server's."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith("openenv-")}

@@ -1,0 +1,85 @@
+"""How much is loaded to begin: nothing of a server for a client, and little more than Python for the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+HEAVY = {
+    "click", "docker", "fastapi", "gymnasium", "httptools", "httpx", "mcp", "numpy", "opentelemetry", "rich",
+    "sqlite3", "starlette", "torch", "typer", "uvicorn", "uvloop", "yaml",
+}  # fmt: skip
+NETWORK = {"websockets"}  # until a client connects
+
+PROBE = """
+import sys
+before = set(sys.modules)
+{code}
+print("\\n" + " ".join(sorted(set(sys.modules) - before)))
+"""
+
+HELP = """
+from openenv.cli import main
+sys.argv = ["openenv", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """One way to begin.
+
+    Attributes:
+        code: What is run.
+        most: Modules it may load: what it loads with pydantic 2.14 and Python 3.11, and a tenth more.
+        unwanted: Packages it must not load.
+    """
+
+    code: str
+    most: int
+    unwanted: set[str]
+
+
+STARTS = {
+    "client": Start("from openenv import EnvClient", 286, HEAVY | NETWORK),
+    "client package": Start("import openenv.client", 286, HEAVY | NETWORK),
+    "synchronous client": Start("from openenv import SyncEnvClient", 287, HEAVY | NETWORK),
+    "errors": Start("import openenv.errors", 34, HEAVY | NETWORK | {"pydantic", "msgspec", "asyncio"}),
+    # yaml: make() reads the manifests of paths, too
+    "make of a URL": Start("import openenv; openenv.make('http://127.0.0.1:1')", 328, (HEAVY | NETWORK) - {"yaml"}),
+    "help": Start(HELP, 310, (HEAVY | NETWORK | {"pydantic", "msgspec", "asyncio"}) - {"click", "rich", "typer"}),
+}
+
+
+def loaded(code: str) -> set[str]:
+    """Names of the modules that a fresh Python loads for this code."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(code=code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_beginning_is_light(name: str) -> None:
+    start = STARTS[name]
+    modules = loaded(start.code)
+    assert "openenv" in modules
+    unwanted = {module.split(".")[0] for module in modules} & start.unwanted
+    assert not unwanted, f"{name} loads {', '.join(sorted(unwanted))}; import it where it is used"
+    assert len(modules) <= start.most, f"{name} loads {len(modules)} modules, {start.most} are allowed"
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    assert {"sqlite3", "yaml"} <= loaded("import sqlite3, yaml")
+    assert len(loaded("from openenv import create_app")) > STARTS["client"].most

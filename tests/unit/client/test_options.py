@@ -1,0 +1,94 @@
+"""Settings of a client, and how it finds out which types it speaks."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import pytest
+
+from openenv import Action, EnvClient, GenericEnvClient, Observation, State
+from openenv.client.options import types_of
+from openenv.errors import ConfigurationError
+
+URL = "http://localhost:1"
+T = TypeVar("T")
+
+
+class A(Action):
+    pass
+
+
+class O1(Observation):
+    pass
+
+
+class O2(Observation):
+    pass
+
+
+class Full(EnvClient[A, O1, State]):
+    pass
+
+
+class Child(Full):
+    pass
+
+
+class Overrides(EnvClient[A, O1, State]):
+    observation_type = O2
+
+
+class ChildOfOverrides(Overrides):
+    pass
+
+
+class Half(EnvClient[A, T, State]):
+    pass
+
+
+class Filled(Half[O2]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (Full, (A, O1, State)),
+        (Child, (A, O1, State)),
+        (Overrides, (A, O2, State)),
+        (ChildOfOverrides, (A, O2, State)),
+        (Half, (A, None, State)),
+        (Filled, (A, O2, State)),
+        (Half[O1], (A, O1, State)),
+        (EnvClient, (None, None, None)),
+        (EnvClient[A, O1, State], (A, O1, State)),
+        (EnvClient[A, O1], (A, O1, None)),
+        (GenericEnvClient, (None, None, None)),
+    ],
+)
+def test_types_of_a_client(written: Any, expected: tuple[Any, ...]) -> None:
+    values = written(URL).options.values
+    assert (values.action_type, values.observation_type, values.state_type) == expected
+
+
+def test_arguments_win() -> None:
+    values = EnvClient[A, O1, State](URL, observation_type=O2).options.values
+    assert (values.action_type, values.observation_type) == (A, O2)
+
+
+def test_other_classes_have_no_types() -> None:
+    assert types_of(int, EnvClient) == types_of(list[int], EnvClient) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["connect_timeout_s", "message_timeout_s", "max_message_bytes"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True])
+def test_settings_out_of_range(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number greater than 0"):
+        EnvClient(URL, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["connect_timeout_s", "max_message_bytes"])
+def test_only_the_message_time_out_may_be_none(name: str) -> None:
+    EnvClient(URL, message_timeout_s=None)
+    with pytest.raises(ConfigurationError):
+        EnvClient(URL, **{name: None})

@@ -1,0 +1,183 @@
+"""Each rule is named where it is broken, and only there."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import random
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.unit.testing.bad_environments import (
+    BAD,
+    ClosesAwaited,
+    Good,
+    GoodAwaited,
+    LeavesAThread,
+    NeedsAnArgument,
+    OtherReset,
+    Roll,
+    Rolled,
+    UndrawableAction,
+)
+
+from openenv import Action, ConfigurationError, Environment
+from openenv.testing import ContractBroken, Rule, check_env
+
+
+@pytest.fixture(autouse=True)
+def _threads_end() -> Iterator[None]:
+    yield
+    LeavesAThread.over.set()
+    for thread in LeavesAThread.threads:
+        thread.join()
+    LeavesAThread.threads.clear()
+    LeavesAThread.over.clear()
+
+
+@pytest.mark.parametrize("cls", [Good, GoodAwaited, ClosesAwaited])
+def test_good_ones_pass(cls: type[Any]) -> None:
+    report = check_env(cls, steps=20, episodes=3)
+    assert not report.broken
+    assert report.steps > 3
+    assert str(report).startswith(f"{cls.__name__} keeps all rules")
+    assert report.reached_done is (cls is Good)
+    assert report.not_told == ({} if cls is Good else {Rule.R15: "SUPPORTS_CONCURRENT_SESSIONS is not set"})
+
+
+@pytest.mark.parametrize(("cls", "rule"), BAD.items(), ids=lambda one: getattr(one, "__name__", None))
+def test_the_broken_rule_is_named(cls: type[Any], rule: Rule) -> None:
+    with pytest.raises(ContractBroken) as broken:
+        check_env(cls)
+    assert set(broken.value.report.broken) == {rule}
+    message = str(broken.value)
+    assert "\n" not in message
+    assert f"{cls.__name__} breaks {rule.name}" in message
+    assert rule.mend in message
+
+
+def test_every_rule_is_broken_by_somebody() -> None:
+    assert set(BAD.values()) == set(Rule)
+
+
+def test_every_broken_rule_is_a_line() -> None:
+    class Both(OtherReset):
+        def get_metadata(self) -> Any:
+            raise ValueError("two\nlines")
+
+    with pytest.raises(AssertionError) as broken:
+        check_env(Both)
+    first, second = str(broken.value).splitlines()
+    assert "breaks R02" in first
+    assert "breaks R16" in second
+    assert "ValueError: two lines" in second
+
+
+def test_a_long_story_is_told_in_a_line() -> None:
+    class Chatty(Good):
+        def close(self) -> None:
+            raise ValueError("two\nlines")
+
+    with pytest.raises(ContractBroken, match=r"R13.*ValueError: two lines") as broken:
+        check_env(Chatty)
+    assert "\n" not in str(broken.value)
+
+
+def test_the_pool_of_an_event_loop_is_not_the_authors() -> None:
+    class Pooled(GoodAwaited):
+        async def step_async(self, action: Roll, timeout_s: float | None = None, **kwargs: Any) -> Rolled:
+            await asyncio.to_thread(int)
+            return await super().step_async(action, timeout_s)
+
+    check_env(Pooled, steps=2)
+
+
+def test_an_error_survives_pickling() -> None:
+    with pytest.raises(ContractBroken) as broken:
+        check_env(NeedsAnArgument)
+    again = pickle.loads(pickle.dumps(broken.value))
+    assert str(again) == str(broken.value)
+    assert again.report == broken.value.report
+    assert str(copy.copy(broken.value)) == str(broken.value)
+
+
+def test_a_factory_is_checked_too() -> None:
+    assert check_env(lambda: NeedsAnArgument(8000)).name == "NeedsAnArgument"
+    with pytest.raises(ContractBroken, match=r"R01.*port"):
+        check_env(partial(NeedsAnArgument))
+
+
+def test_an_asynchronous_factory_is_checked_too() -> None:
+    def make() -> Any:
+        return GoodAwaited()
+
+    assert check_env(make).name == "GoodAwaited"
+
+
+def test_an_instance_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="pass the class Good"):
+        check_env(Good())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [{"steps": 0}, {"episodes": 0}, {"seed": -1}])
+def test_numbers_out_of_range_are_refused(number: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="1 or more"):
+        check_env(Good, **number)  # type: ignore[arg-type]
+
+
+def test_actions_can_be_given() -> None:
+    seen = []
+
+    class Listening(UndrawableAction):
+        def step(self, action: Any) -> Rolled:  # type: ignore[override]
+            seen.append(action.day)
+            return UndrawableAction.step(self, action)
+
+    def day(rng: random.Random) -> dict[str, Any]:
+        return {"day": rng.choice(["monday", "friday"])}
+
+    check_env(Listening, actions=day)
+    assert set(seen) == {"monday", "friday"}
+
+
+def test_a_given_action_that_does_not_fit_is_named() -> None:
+    with pytest.raises(ContractBroken, match=r"R12.*sides"):
+        check_env(Good, actions=lambda rng: {"sides": "many"})
+
+
+def test_models_can_be_told_where_the_class_names_none() -> None:
+    class Bare(Environment):  # type: ignore[type-arg]
+        __init__, state = Good.__init__, Good.state  # type: ignore[assignment]
+
+        def reset(self, seed=None, episode_id=None):  # type: ignore[no-untyped-def]
+            return Good.reset(self, seed, episode_id)  # type: ignore[arg-type]
+
+        def step(self, action):  # type: ignore[no-untyped-def]
+            assert isinstance(action, Roll)
+            return Good.step(self, action)  # type: ignore[arg-type]
+
+    with pytest.raises(ContractBroken, match="R04"):
+        check_env(Bare)
+    check_env(Bare, action_cls=Roll, observation_cls=Rolled)
+
+
+def test_the_environments_own_refusal_is_no_failure() -> None:
+    from openenv import ActionInvalid
+
+    class Picky(Good):
+        def step(self, action: Roll) -> Rolled:
+            if action.sides % 2:
+                raise ActionInvalid("dice have an even number of sides")
+            return super().step(action)
+
+    def sides(rng: random.Random) -> Action:
+        return Roll(sides=rng.randint(4, 7))
+
+    check_env(Picky, actions=sides)
+
+
+async def test_it_runs_beside_an_event_loop() -> None:
+    assert not check_env(Good).broken
