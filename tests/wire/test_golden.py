@@ -23,9 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 CLIENTS = {"v1": V1ClientCodec, "v2": V2ClientCodec}
 SERVERS = {"v1": V1ServerCodec, "v2": V2ServerCodec}
 REQUESTS = messages.Open | messages.Reset | messages.Step | messages.GetState | messages.Close | messages.Mcp
-REPLIES = (
-    messages.Hello | messages.Opened | Observed | messages.StateIs | messages.Closed | messages.McpReply | Failed
-)
+REPLIES = messages.Hello | messages.Opened | Observed | messages.StateIs | messages.Closed | messages.McpReply | Failed
 
 
 class Anything(Observation):
@@ -97,9 +95,7 @@ def test_an_observation_as_http_body(version: str, file: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_every_message_has_a_golden_frame(version: str) -> None:
-    shown = {
-        (param.values[1]["direction"], param.values[1]["message"]["type"]) for param in golden(version)
-    }
+    shown = {(param.values[1]["direction"], param.values[1]["message"]["type"]) for param in golden(version)}
     every = {
         *(("request", kind.__struct_config__.tag) for kind in Request.__subclasses__()),
         *(("reply", kind.__struct_config__.tag) for kind in Reply.__subclasses__()),

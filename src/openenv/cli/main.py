@@ -39,6 +39,7 @@ class Command:
 
 
 COMMANDS = (
+    Command("init", "Make a package for a new environment.", "openenv.cli.init", "init"),
     Command("serve", "Serve an environment over HTTP and WebSocket.", "openenv.cli.serve", "serve"),
     Command("info", "Show what an environment is and takes.", "openenv.cli.info", "info"),
     Command("rollout", "Play many episodes at once and record every step.", "openenv.cli.rollout", "rollout"),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from openenv.errors import RecordError
+from openenv.errors import OpenEnvError, RecordError
 from openenv.settings import load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from openenv.record import EpisodeSummary, EventStore, Run, Trajectory
+    from openenv.record import EpisodeSummary, EventStore, Run
 
 __all__ = ["trajectories"]
 
@@ -33,6 +35,7 @@ class Format(Enum):
     """Formats that runs are exported in."""
 
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 @trajectories.command("list")
@@ -47,6 +50,7 @@ def list_runs(
     from rich.text import Text
 
     from openenv.rollout.display import console, number
+    from openenv.rollout.story import STATUS_STYLES
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("run", "began", "status"):
@@ -63,7 +67,7 @@ def list_runs(
             table.add_row(
                 Text(run.id, style="bold"),
                 _when(run.started_at, "%m-%d %H:%M"),
-                Text(run.status, style=_STYLES[run.status]),
+                Text(run.status, style=STATUS_STYLES[run.status]),
                 Text(run.environment),
                 Text(run.agent),
                 f"{len(episodes):,}" + (f", {failed:,} failed" if failed else ""),
@@ -80,12 +84,14 @@ def show(
     episode: Annotated[str | None, typer.Option(help="Id of the episode.")] = None,
     index: Annotated[int | None, typer.Option(min=0, help="Number of the episode, from 0, as they began.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Count only episodes that failed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show long texts to their end.")] = False,
     store: _Store = None,
     debug: _Debug = False,
 ) -> None:
-    """Show a run and the steps of one of its episodes, the first if none is named."""
+    """Tell one episode of a run, the first if none is named: every action, what came of it, and the reward."""
     from openenv.record import Trajectory
     from openenv.rollout.display import console
+    from openenv.rollout.story import Layout, print_story
 
     if episode is not None and (index is not None or failed):
         raise typer.BadParameter("--episode names one already; leave out --index and --failed")
@@ -96,7 +102,7 @@ def show(
         trajectory = Trajectory.of(events.events(found.id, chosen))
     screen = console()
     _print_run(screen, found, summaries)
-    _print_episode(screen, trajectory)
+    print_story(screen, found, trajectory, Layout(lines=0, characters=0) if full else Layout())
 
 
 @trajectories.command()
@@ -107,31 +113,45 @@ def export(
     store: _Store = None,
     debug: _Debug = False,
 ) -> None:
-    """Write a run's events to a file or standard output, one line an event."""
-    from openenv.record import export_jsonl
+    """Write a run's events to a file or standard output, one line or row an event.
 
+    JSON lines hold the events as they are. Parquet has the same columns for every environment, and request and reply
+    as JSON text; it needs --output and the extra openenv[parquet].
+    """
+    from openenv.record import export_jsonl, export_parquet
+
+    if output is None and format is Format.PARQUET:
+        raise typer.BadParameter("parquet is no text; name its file with --output")
     with _opened(store) as events:
         found = _find(events, run)
         if output is None:
             export_jsonl(events, found.id, typer.get_text_stream("stdout", encoding="utf-8"))
             return
-        try:
-            with output.open("w", encoding="utf-8") as file:
-                count = export_jsonl(events, found.id, file)
-        except RecordError:
-            raise
-        except OSError as error:
-            raise RecordError(f"cannot write {output}: {error.strerror}; choose another --output") from error
+        with _written(output) as file:
+            if format is Format.PARQUET:
+                count = export_parquet(events, found.id, file)
+            else:
+                with TextIOWrapper(file, encoding="utf-8", newline="\n") as text:
+                    count = export_jsonl(events, found.id, text)
     typer.echo(f"{count:,} events of run {found.id} written to {output}", err=True)
 
 
-_STYLES = {
-    "running": "cyan",
-    "complete": "green",
-    "done": "green",
-    "interrupted": "yellow",
-    "failed": "red",
-}
+@contextmanager
+def _written(output: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name once it is whole; what had the name before stays until then."""
+    special = output.exists() and not output.is_file()  # a pipe or a device is written as it is
+    partial = output if special else output.with_name(f"{output.name}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        if not special:
+            partial.replace(output.resolve())
+    except BaseException as error:
+        if not special:
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, OpenEnvError):
+            raise RecordError(f"cannot write {output}: {error.strerror or error}; choose another --output") from error
+        raise
 
 
 def _opened(store: Path | None) -> EventStore:
@@ -163,62 +183,19 @@ def _print_run(screen: Console, run: Run, episodes: list[EpisodeSummary]) -> Non
     from rich.text import Text
 
     from openenv.rollout.display import number
+    from openenv.rollout.story import STATUS_STYLES
 
     screen.print(
         Text.assemble(
             ("run ", "dim"),
             (run.id, "bold"),
-            f" · {run.environment} · {run.agent} · ",
-            (run.status, _STYLES[run.status]),
+            " · ",
+            (run.status, STATUS_STYLES[run.status]),
             f" · {_when(run.started_at)} · {len(episodes):,} episodes · mean return {number(_mean_return(episodes))}",
             "" if run.seed is None else f" · seed {run.seed}",
-        )
+        ),
+        soft_wrap=True,
     )
-
-
-def _print_episode(screen: Console, trajectory: Trajectory) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from openenv.rollout.display import number
-
-    summary = trajectory.summary
-    screen.print(
-        Text.assemble(
-            ("episode ", "dim"),
-            (summary.episode, "bold"),
-            " · ",
-            (summary.status, _STYLES[summary.status]),
-            f" · {summary.length} {'step' if summary.length == 1 else 'steps'} · return {number(summary.return_)}",
-            "" if summary.seed is None else f" · seed {summary.seed}",
-        )
-    )
-    table = Table(box=box.ROUNDED)
-    table.add_column("", justify="right", style="dim")
-    table.add_column("action", overflow="fold")
-    table.add_column("observation", overflow="fold")
-    table.add_column("reward", justify="right")
-    table.add_column("ms", justify="right", style="dim")
-    for event in trajectory.events:
-        if event.kind == "end":
-            continue
-        request, reply = event.request, event.reply
-        action = Text(_compact(request["action"]) if "action" in request else "reset" if event.index == 0 else "-")
-        if event.kind == "error":
-            seen = Text(f"{reply['code']}: {reply['message']}", style="red")
-        else:
-            seen = Text(_compact(reply["observation"]))
-        reward = number(event.reward) if event.reward is not None else ""
-        table.add_row(str(event.index), action, seen, reward, f"{1000 * event.duration_s:.1f}")
-    screen.print(table)
-
-
-def _compact(value: object, most: int = 600) -> str:
-    import msgspec
-
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _mean_return(episodes: Iterable[EpisodeSummary]) -> float:

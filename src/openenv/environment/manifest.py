@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from openenv.errors import ConfigurationError
@@ -46,6 +45,8 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ConfigurationError: The file cannot be read, is no YAML mapping, or a key has the wrong type.
     """
+    import yaml  # here: a server that was told its app needs no manifest
+
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -193,7 +193,7 @@ class V1ClientCodec:
         """
         try:
             parsed = _decode_frame(frame)
-            data = msgspec.json.decode(parsed.data) if parsed.data is not msgspec.UNSET else None
+            data: Any = msgspec.json.decode(parsed.data) if parsed.data is not msgspec.UNSET else None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
         match parsed.type, data:
@@ -206,7 +206,7 @@ class V1ClientCodec:
         raise RemoteProtocolError(f"the server sent a {parsed.type!r} frame this client cannot read")
 
 
-def _observed(observation: Any, rest: dict[str, Any]) -> Observed:
+def _observed(observation: Any, rest: dict[Any, Any]) -> Observed:
     nested = observation.pop("metadata", None) if isinstance(observation, dict) else None
     done = bool(rest.get("done", False))
     return Observed(
@@ -218,10 +218,11 @@ def _observed(observation: Any, rest: dict[str, Any]) -> Observed:
     )
 
 
-def _failed(code: str, message: str, details: dict[str, Any]) -> Failed:
+def _failed(code: str, message: str, details: dict[Any, Any]) -> Failed:
     """A v1 error, under its newer code where the server sent one."""
     match details.get("errors"):
-        case [{"code": str(newer), **more}] if newer in ERRORS:
-            return Failed(code=newer, message=message, details=more, retryable=ERRORS[newer].retryable)
+        case [{"code": str(newer)} as more] if newer in ERRORS:
+            told = {name: value for name, value in more.items() if name != "code"}
+            return Failed(code=newer, message=message, details=told, retryable=ERRORS[newer].retryable)
     known = ERRORS.get(code)
     return Failed(code=code, message=message, details=details, retryable=bool(known and known.retryable))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,8 +32,8 @@ _REQUESTS = Open | Reset | Step | GetState | Close
 _REPLIES = Hello | Opened | Observed | StateIs | Closed | Failed
 
 _encoder = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value)))
-_decode_request = msgspec.json.Decoder(_REQUESTS).decode
-_decode_reply = msgspec.json.Decoder(_REPLIES).decode
+_decode_request: Callable[[str | bytes], Request] = msgspec.json.Decoder(_REQUESTS).decode
+_decode_reply: Callable[[str | bytes], Reply] = msgspec.json.Decoder(_REPLIES).decode
 
 
 class _Tag(msgspec.Struct):
@@ -113,8 +114,10 @@ def _explain(frame: str | bytes, error: msgspec.ValidationError, known: set[str]
         tag = msgspec.json.decode(frame, type=_Tag)
     except msgspec.ValidationError:
         if frame.lstrip()[:1] not in ("{", b"{"):
-            return InvalidJSON("a frame must be a JSON object, such as {\"type\": \"state\"}")
-        return InvalidRequest(f"the frame needs a text 'type' and, if given, a text 'session' and integer 'id': {error}")
+            return InvalidJSON('a frame must be a JSON object, such as {"type": "state"}')
+        return InvalidRequest(
+            f"the frame needs a text 'type' and, if given, a text 'session' and integer 'id': {error}"
+        )
     except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:  # after the field that does not fit
         return InvalidJSON(f"the frame is not JSON: {broken}")
     address = {"session": tag.session, "id": tag.id}  # ``Failed.of`` answers there

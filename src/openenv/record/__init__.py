@@ -1,7 +1,7 @@
 """The one form of an event, and its store: what happened in every episode of a run."""
 
 from openenv.record.events import EndStatus, Event, Kind, Run, RunStatus
-from openenv.record.export import export_jsonl
+from openenv.record.export import export_jsonl, export_parquet
 from openenv.record.store import EventStore
 from openenv.record.trajectory import EpisodeStatus, EpisodeSummary, Trajectory
 from openenv.record.writer import EventWriter
@@ -18,4 +18,5 @@ __all__ = [
     "RunStatus",
     "Trajectory",
     "export_jsonl",
+    "export_parquet",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
@@ -20,6 +21,10 @@ _GRACE_S = 5.0
 """Seconds that tasks an environment left behind are given to end once they are cancelled."""
 
 log = logging.getLogger("openenv.session")
+
+
+_TASKS_BELONG_TO_THREADS = sys.version_info >= (3, 14)
+"""Whether a task that runs forbids another loop of the same thread to run one."""
 
 
 class Executor(Protocol):
@@ -51,12 +56,12 @@ class InlineExecutor:
 
     def __init__(self, speed: SpeedRecord) -> None:
         self._speed = speed
+        self._loop = asyncio.get_running_loop()
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
-        # Without a visible loop the environment may call asyncio.run, as it may on a thread of its own. Its task
-        # steps aside too: newer Pythons refuse a second task in a thread.
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        # without a visible loop the environment may call asyncio.run, as it may on a thread of its own
+        loop = self._loop
+        task = asyncio.current_task(loop) if _TASKS_BELONG_TO_THREADS else None
         if task is not None:
             asyncio._leave_task(loop, task)
         asyncio._set_running_loop(None)

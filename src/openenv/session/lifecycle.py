@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 
 from openenv.environment import Lifecycle
 from openenv.errors import EpisodeDone, OpenEnvError, ResetNeeded, SessionClosed
@@ -11,7 +11,7 @@ from openenv.errors import EpisodeDone, OpenEnvError, ResetNeeded, SessionClosed
 __all__ = ["Operation", "Phase", "refusal"]
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """Where a session stands."""
 
     FRESH = "no episode has begun"
@@ -20,7 +20,7 @@ class Phase(Enum):
     CLOSED = "the session has ended"
 
 
-class Operation(Enum):
+class Operation(StrEnum):
     """What a session can be asked."""
 
     RESET = "reset"

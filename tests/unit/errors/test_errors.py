@@ -63,7 +63,11 @@ def test_the_drawing_in_the_docstring_is_the_tree() -> None:
 
 
 def test_a_drawing_with_a_branch_moved_is_another_tree() -> None:
-    assert drawn_tree("OpenEnvError\n├── A   one\n│   └── B\n└── C") == {"A": "OpenEnvError", "B": "A", "C": "OpenEnvError"}
+    assert drawn_tree("OpenEnvError\n├── A   one\n│   └── B\n└── C") == {
+        "A": "OpenEnvError",
+        "B": "A",
+        "C": "OpenEnvError",
+    }
 
 
 def test_every_class_is_exported_and_in_the_table_under_its_own_code() -> None:

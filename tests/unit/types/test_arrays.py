@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, Tag, ValidationError
 
 from openenv.schema import json_schema
 from openenv.types import Action, Observation, State
@@ -18,9 +18,10 @@ class Seen(Observation):
     frame: np.ndarray = np.zeros(0)
     pixels: NDArray[np.float32] | None = None
     maybe: Optional[np.ndarray] = None  # noqa: UP045 - as authors write it
-    named: dict[str, np.ndarray] = {}
-    many: list[NDArray[np.int64]] = []
+    named: dict[str, np.ndarray] = Field(default_factory=dict)
+    many: list[NDArray[np.int64]] = Field(default_factory=list)
     either: int | np.ndarray = 0
+    tagged: Annotated[np.ndarray, Tag("array")] | Annotated[bool, Tag("flag")] = False
     energy: np.float32 = np.float32(0)
     level: np.int8 = np.int8(0)
     alive: np.bool_ = np.bool_(False)
@@ -61,6 +62,7 @@ def test_arrays_inside_containers() -> None:
     assert [array.tolist() for array in model.many] == [[1], [2, 3]]
     assert isinstance(model.either, np.ndarray)
     assert read(either=4).either == 4
+    assert read(tagged=[4]).tagged.tolist() == [4]
     assert json.loads(model.model_dump_json())["named"] == {"a": [1], "b": [[2]]}
 
 

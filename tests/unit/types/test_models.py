@@ -6,8 +6,9 @@ from collections import namedtuple
 from enum import Enum
 from typing import Any, Literal
 
+import numpy as np
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openenv.schema import json_schema
 from openenv.types import Action, EnvironmentMetadata, Observation, State
@@ -68,7 +69,8 @@ def test_state_keeps_what_it_does_not_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "field", "value"), [(Observation(), "done", "perhaps"), (State(), "step_count", -1), (Action(), "metadata", 1)]
+    ("model", "field", "value"),
+    [(Observation(), "done", "perhaps"), (State(), "step_count", -1), (Action(), "metadata", 1)],
 )
 def test_assignments_are_validated(model: BaseModel, field: str, value: Any) -> None:
     with pytest.raises(ValidationError):
@@ -124,10 +126,10 @@ def test_two_models_share_no_metadata() -> None:
 def test_defaults_are_the_authors_own_objects() -> None:
     class Kept(Action):
         point: Any = Point(1, 2)
-        shape: dict[str, Any] = {"type": "is-instance", "cls": int}
+        shape: Any = Field({"type": "is-instance", "cls": np.ndarray})
 
     assert type(Kept().point) is Point
-    assert Kept().shape == {"type": "is-instance", "cls": int}
+    assert Kept().shape == {"type": "is-instance", "cls": np.ndarray}
 
 
 def test_metadata_of_an_environment() -> None:

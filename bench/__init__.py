@@ -1,0 +1,1 @@
+"""Speed and memory of this library beside the existing implementation of OpenEnv, measured alike."""
