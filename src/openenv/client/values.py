@@ -79,7 +79,7 @@ class Values(Generic[ActT, ObsT, StateT]):
             "metadata": reply.metadata,
         }
         known = {name: value for name, value in beside.items() if name in cls.model_fields}
-        content = {**reply.observation, **known} if isinstance(reply.observation, dict) else reply.observation
+        content = {**known, **reply.observation} if isinstance(reply.observation, dict) else reply.observation
         return cast(ObsT, _validated(cls, content))
 
 

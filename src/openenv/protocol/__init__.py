@@ -1,7 +1,7 @@
 """The wire, without I/O: messages, their encodings, and the rules for ids and versions."""
 
 from openenv.protocol.connection import SUBPROTOCOLS, ClientConnection, ServerCodec, server_codec
-from openenv.protocol.encoding import EncodingFailed, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
 from openenv.protocol.lossy import observation_part, unencodable
 from openenv.protocol.messages import (
     Close,
@@ -47,6 +47,7 @@ __all__ = [
     "ServerCodec",
     "StateIs",
     "Step",
+    "fields_beside",
     "http_observation",
     "observation_part",
     "server_codec",

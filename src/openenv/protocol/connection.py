@@ -94,9 +94,11 @@ class ClientConnection:
                 return None
             raise RemoteProtocolError("the server answered without being asked")
         if isinstance(reply, Opened):
+            if not (isinstance(self._open, Open) and reply.nonce == self._open.nonce):
+                return None
             self._session = reply.session
-        elif self.has_sessions and reply.id != self._open.id:
-            return None
+        elif self.has_sessions and reply.id != self._open.id and not (isinstance(reply, Failed) and reply.id == 0):
+            return None  # a late one; an error without an id is about a frame whose id could not be read: the last
         self._ack = max(self._ack, reply.id)
         self._open = None
         return reply

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-import pydantic_core
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-__all__ = ["BESIDE", "EncodingFailed", "to_json"]
+__all__ = ["EncodingFailed", "fields_beside", "is_model", "to_json"]
 
-BESIDE = {"reward", "done", "terminated", "truncated", "metadata"}
-"""Fields of an Observation that travel beside it, not in it."""
+_BESIDE = {"reward", "done", "terminated", "truncated", "metadata"}
+_beside_of: dict[type[Any], set[str]] = {}  # by observation class, worked out once
 
 
 class EncodingFailed(Exception):
@@ -28,11 +29,36 @@ def to_json(value: Any, exclude: set[str] | None = None) -> bytes:
         EncodingFailed: Something in it has no JSON form; the message names the type.
     """
     try:
-        if isinstance(value, BaseModel):
+        if is_model(value):
             return value.__pydantic_serializer__.to_json(value, exclude=exclude, fallback=_fallback, warnings=False)
+        import pydantic_core  # here: importing a client must not wait for it
+
         return pydantic_core.to_json(value, fallback=_fallback, inf_nan_mode="null")
     except (ValueError, TypeError, RecursionError) as error:  # all that pydantic raises for values without JSON form
         raise EncodingFailed(str(error)) from error
+
+
+def is_model(value: Any) -> TypeGuard[BaseModel]:
+    """Whether it is a pydantic model, told without importing pydantic: a client without types has no need of it."""
+    return getattr(type(value), "__pydantic_serializer__", None) is not None
+
+
+def fields_beside(observation_type: type[Any]) -> set[str]:
+    """Fields of an observation that travel beside it, not in it.
+
+    A class of older date may have a field ``terminated`` or ``truncated`` of its own, with a meaning of its own:
+    what a class declares itself stays in the observation.
+    """
+    beside = _beside_of.get(observation_type)
+    if beside is None:
+        own = {
+            name
+            for owner in observation_type.__mro__
+            if not owner.__module__.startswith("openenv.types.")
+            for name in inspect.get_annotations(owner)
+        }
+        beside = _beside_of[observation_type] = _BESIDE - ({"terminated", "truncated"} & own)
+    return beside
 
 
 def _fallback(value: Any) -> Any:

@@ -6,12 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pydantic_core
-from msgspec import structs
-from pydantic import BaseModel
+from msgspec import DecodeError, json, structs
 
 from openenv.errors import ObservationInvalid
-from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, to_json
 from openenv.protocol.messages import Failed, Observed, Reply, StateIs
 
 __all__ = ["encodable_part", "lost_values", "metadata_json", "observation_part", "unencodable"]
@@ -45,12 +43,14 @@ def lost_values(value: Any, encoded: bytes) -> list[str]:
 
 
 def _without_beside(observation: Any) -> Any:
-    if isinstance(observation, BaseModel):
-        return {name: value for name, value in _fields(observation).items() if name not in BESIDE}
+    if is_model(observation):
+        return {
+            name: value for name, value in _fields(observation).items() if name not in fields_beside(type(observation))
+        }
     return observation
 
 
-def _fields(model: BaseModel) -> dict[str, Any]:
+def _fields(model: Any) -> dict[str, Any]:
     return {**model.__dict__, **(model.model_extra or {})}
 
 
@@ -58,7 +58,7 @@ def _non_finite(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, float):
         if not math.isfinite(value):
             yield path or "."
-    elif isinstance(value, BaseModel):
+    elif is_model(value):
         yield from _non_finite(_fields(value), path)
     elif isinstance(value, Mapping):
         for key, item in value.items():
@@ -85,15 +85,19 @@ def _part(value: Any, depth: int, inside: tuple[int, ...]) -> Any:
     if id(value) in inside:
         return note
     inside = (*inside, id(value))
-    if isinstance(value, BaseModel):
+    if is_model(value):
         value = _fields(value)
     if depth and isinstance(value, Mapping):
         return {_text(key): _part(item, depth - 1, inside) for key, item in value.items()}
     if depth and isinstance(value, list | tuple):
         return [_part(item, depth - 1, inside) for item in value]
     try:
-        return pydantic_core.from_json(to_json(value))
-    except (EncodingFailed, ValueError):  # ValueError: it can be written, but is too deep to be read
+        return json.decode(to_json(value))
+    except (
+        EncodingFailed,
+        DecodeError,
+        RecursionError,
+    ):  # the latter two: it can be written, but is too deep to be read
         return note
 
 
@@ -105,7 +109,11 @@ def _text(value: Any) -> str:
 def observation_part(observation: Any) -> Any:
     """What of an observation has a JSON form, without the fields that travel beside it."""
     part = encodable_part(observation)
-    return {key: value for key, value in part.items() if key not in BESIDE} if isinstance(part, dict) else part
+    return (
+        {key: value for key, value in part.items() if key not in fields_beside(type(observation))}
+        if isinstance(part, dict)
+        else part
+    )
 
 
 def unencodable(reply: Reply, error: Exception) -> Failed:

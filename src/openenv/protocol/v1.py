@@ -16,7 +16,7 @@ from openenv.errors import (
     RemoteProtocolError,
     UnknownType,
 )
-from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
 from openenv.protocol.lossy import metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
@@ -118,7 +118,7 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
     Metadata stands both inside the observation and at the top; at the top, empty metadata is left out
     (WebSocket) or null (HTTP).
     """
-    observation = to_json(reply.observation, BESIDE)
+    observation = to_json(reply.observation, fields_beside(type(reply.observation)))
     packed = metadata_json(reply, observation)
     joint = b"," if len(observation) > 2 else b""
     parts = [

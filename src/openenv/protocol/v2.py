@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from openenv.errors import InvalidJSON, InvalidRequest, RemoteProtocolError, UnknownType
-from openenv.protocol.encoding import BESIDE, EncodingFailed, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
 from openenv.protocol.lossy import metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
@@ -64,7 +64,7 @@ class V2ServerCodec:
         """A reply as a frame. A value without JSON form becomes a ``Failed`` that carries the rest."""
         try:
             if isinstance(reply, Observed):
-                observation = to_json(reply.observation, BESIDE)
+                observation = to_json(reply.observation, fields_beside(type(reply.observation)))
                 metadata = metadata_json(reply, observation)
                 return _encode(
                     msgspec.structs.replace(

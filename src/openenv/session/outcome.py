@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from openenv.errors import ObservationInvalid, RewardInvalid
-from openenv.protocol import Observed, observation_part
+from openenv.protocol import Observed, fields_beside, observation_part
 from openenv.types import Observation
 
 __all__ = ["observed"]
@@ -24,7 +24,9 @@ def observed(returned: Any, operation: str) -> Observed:
             f"{operation}() returned {_name(returned)}; return an instance of your Observation class",
             details={"reward": None, "done": None},
         )
-    terminated, truncated = bool(returned.terminated), bool(returned.truncated)
+    flags = fields_beside(type(returned))  # without those that the class gave a meaning of its own
+    terminated = "terminated" in flags and bool(returned.terminated)
+    truncated = "truncated" in flags and bool(returned.truncated)
     done = bool(returned.done) or terminated or truncated
     reward = returned.reward
     if reward is not None and not _is_finite(reward):

@@ -167,3 +167,18 @@ def test_v1_answer_to_nothing_is_refused() -> None:
 def test_a_frame_that_cannot_be_read(subprotocol: str | None) -> None:
     with pytest.raises(RemoteProtocolError, match="cannot read"):
         ClientConnection(subprotocol).receive("nope")
+
+
+def test_an_error_without_an_id_answers_the_open_request() -> None:
+    connection = opened()
+    connection.send(GetState())
+    reply = connection.receive(frame_of(Failed(code="MESSAGE_TOO_LARGE", message="too large")))
+    assert isinstance(reply, Failed)
+    connection.send(GetState())  # the turn is free again
+
+
+def test_a_late_answer_to_another_open_answers_nothing() -> None:
+    connection = opened()
+    connection.send(GetState())
+    assert connection.receive(frame_of(Opened(session="s2", nonce="n2", token="t2"))) is None
+    assert connection.receive(state(1)) is not None

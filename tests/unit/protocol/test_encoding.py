@@ -94,7 +94,7 @@ NO_JSON = {
     "list in itself, forty times": cyclic(40),
     "very deep": nested(5000),
     "array of objects": np.array([object()]),
-    "deep beside no JSON": [object(), nested(225)],
+    "deep beside no JSON": [object(), nested(245)],
 }
 each_without_form = pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JSON.keys())
 
@@ -195,7 +195,8 @@ def test_warnings_say_where(codecs: Any, value: Any, sent: Any, where: str) -> N
 
 @each_version
 def test_metadata_that_is_not_finite(codecs: Any) -> None:
-    answer = travelled(codecs, seen(NAN, metadata={"loss": INF, "none": None}))
+    metadata = {"loss": INF, "none": None}
+    answer = travelled(codecs, Observed(observation=Seen(x=NAN, metadata=metadata), metadata=metadata))
     assert answer.metadata["loss"] is None
     assert [note.split(":")[0] for note in answer.metadata["warnings"]] == ["x", "metadata.loss"]
 
