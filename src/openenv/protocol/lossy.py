@@ -108,12 +108,8 @@ def _text(value: Any) -> str:
 
 def observation_part(observation: Any) -> Any:
     """What of an observation has a JSON form, without the fields that travel beside it."""
-    part = encodable_part(observation)
-    return (
-        {key: value for key, value in part.items() if key not in fields_beside(type(observation))}
-        if isinstance(part, dict)
-        else part
-    )
+    part, beside = encodable_part(observation), fields_beside(type(observation))
+    return {key: value for key, value in part.items() if key not in beside} if isinstance(part, dict) else part
 
 
 def unencodable(reply: Reply, error: Exception) -> Failed:
