@@ -55,36 +55,44 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
         if cls.step is Environment.step and cls.step_async is not Environment.step_async:
             cls.step = _only_awaited  # type: ignore[method-assign]
 
-    @abstractmethod
-    def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
-        """Begin an episode and return its first observation.
+    if TYPE_CHECKING:
+        # An author overrides these with any subset of the keyword arguments below, which only such signatures allow.
+        @abstractmethod
+        def reset(self, *args: Any, **kwargs: Any) -> ObsT: ...
+        @abstractmethod
+        def step(self, action: ActT, *args: Any, **kwargs: Any) -> ObsT: ...
+        async def reset_async(self, *args: Any, **kwargs: Any) -> ObsT: ...
+        async def step_async(self, action: ActT, *args: Any, **kwargs: Any) -> ObsT: ...
+    else:
 
-        Args:
-            seed: Seed of everything random in the episode. A strict environment that is served always gets
-                one; without a server ``None`` means "any".
-            episode_id: Name of the episode, to be shown in ``state``.
-            **kwargs: Options of the environment's own, such as a level or a task.
-        """
+        @abstractmethod
+        def reset(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
+            """Begin an episode and return its first observation.
 
-    @abstractmethod
-    def step(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
-        """Take one action and return what follows.
+            Args:
+                seed: Seed of everything random in the episode. A strict environment that is served always gets
+                    one; without a server ``None`` means "any".
+                episode_id: Name of the episode, to be shown in ``state``.
+                **kwargs: Options of the environment's own, such as a level or a task.
+            """
 
-        Args:
-            action: The agent's action, already validated.
-            timeout_s: Seconds the caller is willing to wait; ``None`` for no limit.
-            **kwargs: Options of the environment's own.
-        """
+        @abstractmethod
+        def step(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
+            """Take one action and return what follows.
 
-    async def reset_async(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
-        """``reset`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
-        observation: ObsT = _pass_on(self.reset, {"seed": seed, "episode_id": episode_id, **kwargs})
-        return observation
+            Args:
+                action: The agent's action, already validated.
+                timeout_s: Seconds the caller is willing to wait; ``None`` for no limit.
+                **kwargs: Options of the environment's own.
+            """
 
-    async def step_async(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
-        """``step`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
-        observation: ObsT = _pass_on(self.step, {"timeout_s": timeout_s, **kwargs}, action)
-        return observation
+        async def reset_async(self, seed: int | None = None, episode_id: str | None = None, **kwargs: Any) -> ObsT:
+            """``reset`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
+            return _pass_on(self.reset, {"seed": seed, "episode_id": episode_id, **kwargs})
+
+        async def step_async(self, action: ActT, timeout_s: float | None = None, **kwargs: Any) -> ObsT:
+            """``step`` for environments whose work is awaited. Overriding it makes the environment asynchronous."""
+            return _pass_on(self.step, {"timeout_s": timeout_s, **kwargs}, action)
 
     @property
     @abstractmethod

@@ -22,10 +22,10 @@ from openenv.types import Action, Observation
 class Still(Environment[Action, Observation, State]):
     """Does nothing."""
 
-    def reset(self) -> Observation:  # type: ignore[override]
+    def reset(self) -> Observation:
         return Observation()
 
-    def step(self, action: Action) -> Observation:  # type: ignore[override]
+    def step(self, action: Action) -> Observation:
         return Observation()
 
     @property

@@ -84,7 +84,7 @@ class NeedsAnArgument(Good):
 
 
 class NeedsATask(Good):
-    def reset(self, task_id: str) -> Rolled:  # type: ignore[override]
+    def reset(self, task_id: str) -> Rolled:
         return Rolled()
 
 
@@ -143,7 +143,7 @@ class Remembers(Good):
 
 
 class TakesNoSeed(Good):
-    def reset(self, episode_id: str | None = None) -> Rolled:  # type: ignore[override]
+    def reset(self, episode_id: str | None = None) -> Rolled:
         super().reset(None, episode_id)
         return Rolled(face=random.SystemRandom().getrandbits(64))
 

@@ -132,7 +132,7 @@ def test_actions_can_be_given() -> None:
     seen = []
 
     class Listening(UndrawableAction):
-        def step(self, action: Any) -> Rolled:  # type: ignore[override]
+        def step(self, action: Any) -> Rolled:
             seen.append(action.day)
             return UndrawableAction.step(self, action)
 

@@ -33,7 +33,7 @@ class BlackjackEnvironment(Environment[BlackjackAction, BlackjackObservation, Bl
         self._state = BlackjackState(sab=sab, natural=natural)
         self._game = _make(sab, natural)
 
-    def reset(  # type: ignore[override]  # its options are named, so that others are refused
+    def reset(
         self,
         seed: int | None = None,
         episode_id: str | None = None,
@@ -61,7 +61,7 @@ class BlackjackEnvironment(Environment[BlackjackAction, BlackjackObservation, Bl
         seen, _ = self._game.reset(seed=seed)
         return _observation(seen)
 
-    def step(self, action: BlackjackAction) -> BlackjackObservation:  # type: ignore[override]  # takes no options
+    def step(self, action: BlackjackAction) -> BlackjackObservation:
         """Hit or stick. Sticking, or going over 21, ends the episode."""
         seen, reward, terminated, truncated, _ = self._game.step(_GYMNASIUM_ACTIONS[action.move])
         self._state.step_count += 1

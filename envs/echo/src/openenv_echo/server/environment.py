@@ -21,12 +21,12 @@ class EchoEnvironment(Environment[EchoAction, EchoObservation, EchoState]):
     def __init__(self) -> None:
         self._state = EchoState()
 
-    def reset(self, episode_id: str | None = None) -> EchoObservation:  # type: ignore[override]  # nothing to seed
+    def reset(self, episode_id: str | None = None) -> EchoObservation:
         """Forget what was said."""
         self._state = EchoState(episode_id=episode_id)
         return EchoObservation(message="", length=0)
 
-    def step(self, action: EchoAction) -> EchoObservation:  # type: ignore[override]  # takes no options
+    def step(self, action: EchoAction) -> EchoObservation:
         """Repeat the message. The reward is a tenth of its length, 0 or more."""
         length = len(action.message)
         self._state.step_count += 1
