@@ -43,6 +43,7 @@ def show(console: Console, results: Mapping[Row, Comparison], before: Mapping[st
         table.add_row(row.what, _number(found.peer_median, row), _number(found.our_median, row), *_ratio(row, found))
     console.print(table)
     console.print(f"Medians of {rounds} interleaved rounds; a ratio is how many times better ours is.")
+    console.print(_verdict(results), markup=False)
 
 
 def as_json(
@@ -80,6 +81,17 @@ def write(found: Mapping[str, Any]) -> Path:
 def _number(value: float, row: Row) -> str:
     digits = 0 if abs(value) >= 100 else 1
     return f"{value:,.{digits}f} {row.unit}".rstrip()
+
+
+def _verdict(results: Mapping[Row, Comparison]) -> str:
+    """How many goals were met, and which were not."""
+    goals = {row: found.ratio for row, found in results.items() if row.goal}
+    missed = [row.name for row, ratio in goals.items() if ratio is not None and row.goal and ratio < row.goal]
+    unknown = [row.name for row, ratio in goals.items() if ratio is None]
+    parts = [f"{len(goals) - len(missed) - len(unknown)} of {len(goals)} goals met"]
+    parts += [f"missed: {', '.join(missed)}"] if missed else []
+    parts += [f"no ratio: {', '.join(unknown)}"] if unknown else []
+    return "; ".join(parts) + "."
 
 
 def _ratio(row: Row, found: Comparison) -> tuple[str, str, str]:

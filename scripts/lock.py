@@ -14,10 +14,14 @@ from set_up import LOCK, PYTHON, ROOT, install_uv, make_venv, pip_environment, u
 
 
 def requirements(pyproject: Path) -> list[str]:
-    """What a pyproject.toml asks for, the packages of this repository left out."""
+    """What a pyproject.toml asks for, the packages of this repository left out.
+
+    Extras of environments are left out too: who needs them has a virtual environment of its own (``env_venv.py``).
+    """
     content = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     project = content["project"]
-    groups = [project.get("dependencies", []), *project.get("optional-dependencies", {}).values()]
+    extras = project.get("optional-dependencies", {}) if pyproject.parent == ROOT else {}
+    groups = [project.get("dependencies", []), *extras.values()]
     groups += content.get("dependency-groups", {}).values()
     groups.append(content["build-system"]["requires"])
     found = [one for group in groups for one in group if isinstance(one, str)]

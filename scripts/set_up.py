@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,10 +78,10 @@ def parse_pip_config(listing: str) -> dict[str, str]:
     return {name: value for name, (_, value) in found.items()}
 
 
-def uv_environment(env: dict[str, str]) -> dict[str, str]:
+def uv_environment(env: dict[str, str], python: Path = PYTHON) -> dict[str, str]:
     """The environment in which uv looks for packages where pip would. What is set for uv already stays."""
     listing = subprocess.run(
-        [PYTHON, "-m", "pip", "config", "list"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        [python, "-m", "pip", "config", "list"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
     ).stdout
     result = {"UV_PYTHON_DOWNLOADS": "never", "UV_INDEX_STRATEGY": "unsafe-best-match", "UV_NO_PROGRESS": "1"}
     for name, value in parse_pip_config(listing).items():
@@ -103,11 +104,21 @@ def pinned(name: str) -> str:
     return "\n".join(taken) + "\n"
 
 
-def install_uv(env: dict[str, str]) -> None:
+def install_uv(env: dict[str, str], python: Path = PYTHON) -> None:
     with tempfile.TemporaryDirectory() as folder:
         requirement = Path(folder) / "uv.txt"
         requirement.write_text(pinned("uv"), encoding="utf-8")
-        run(PYTHON, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", requirement, env=env)
+        run(python, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", requirement, env=env)
+
+
+def with_uv_or_pip(env: dict[str, str], python: Path, install: Callable[..., None]) -> None:
+    """Call ``install`` with an environment and the words of an installing command: uv's, and if that fails pip's."""
+    try:
+        install_uv(env, python)
+        install(uv_environment(env, python), python, "-m", "uv", "pip", "install", "--python", python)
+    except SetUpFailed as failure:
+        print(f"{failure}\nuv could not do it; trying again with pip.", file=sys.stderr, flush=True)
+        install(env, python, "-m", "pip", "install")
 
 
 def install(env: dict[str, str], *install_command: str | Path) -> None:
@@ -144,12 +155,7 @@ def main() -> int:
     env = pip_environment()
     try:
         make_venv()
-        try:
-            install_uv(env)
-            install(uv_environment(env), PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON)
-        except SetUpFailed as failure:
-            print(f"{failure}\nuv could not do it; trying again with pip.", flush=True)
-            install(env, PYTHON, "-m", "pip", "install")
+        with_uv_or_pip(env, PYTHON, install)
         check(env)
     except (SetUpFailed, OSError, subprocess.CalledProcessError) as failure:
         print(failure, file=sys.stderr)

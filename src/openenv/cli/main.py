@@ -44,6 +44,7 @@ COMMANDS = (
     Command("info", "Show what an environment is and takes.", "openenv.cli.info", "info"),
     Command("rollout", "Play many episodes at once and record every step.", "openenv.cli.rollout", "rollout"),
     Command("trajectories", "List, show and export what was recorded.", "openenv.cli.trajectories", "trajectories"),
+    Command("plot", "Draw recorded runs: means and distributions.", "openenv.cli.plot", "plot"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 import signal
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openenv.errors import ConfigurationError
 from openenv.settings import load_settings
 
 if TYPE_CHECKING:
@@ -38,6 +40,13 @@ def rollout(
         Path | None, typer.Option(help="Directory to record into.", show_default="OPENENV_STORE, or runs")
     ] = None,
     max_steps: Annotated[int, typer.Option(min=1, help="Cut an episode after so many steps.")] = 1000,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Option of every reset, its value in JSON or plain text; {index} is the episode's number. Repeatable.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Play many episodes at once and record every step.
@@ -54,8 +63,26 @@ def rollout(
         seed=draw_seed() if seed is None else seed,
         out=out or load_settings().store,
         max_steps=max_steps,
+        reset_options=_reset_options(reset or []),
     )
     raise typer.Exit(_play(settings, agent if agent == RANDOM else load_agent(agent)))
+
+
+def _reset_options(given: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not key.isidentifier() or not equals:
+            raise ConfigurationError(f"--reset takes key=value, not {one!r}")
+        if key in options:
+            raise ConfigurationError(f"--reset {key} is given twice")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            if text.startswith(("[", '"', '{"', "{}")):
+                raise ConfigurationError(f"--reset {key}: {text} is no JSON value") from None
+            options[key] = text
+    return options
 
 
 def _play(settings: RolloutSettings, agent: str | Agent) -> int:

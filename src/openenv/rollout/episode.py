@@ -90,9 +90,9 @@ async def _play(
     client: Client, agent: Agent, plan: EpisodePlan, log: EpisodeLog, max_steps: int, outcome: Outcome
 ) -> None:
     rng = random.Random(plan.agent_seed)  # noqa: S311 - nothing secret
-    request: dict[str, Any] = {"seed": plan.seed, "episode_id": plan.id}
+    request: dict[str, Any] = {"seed": plan.seed, "episode_id": plan.id, **plan.reset_options}
     log.start()
-    result = await _answer(log, request, client.reset(seed=plan.seed, episode_id=plan.id))
+    result = await _answer(log, request, client.reset(**request))
     await log.add("reset", request, told(result))
     outcome.has_begun = True
     while not result.done:

@@ -154,6 +154,7 @@ class _Rollout:
                 "episodes": settings.episodes,
                 "concurrency": settings.sessions,
                 "max_steps": settings.max_steps,
+                **({"reset_options": dict(settings.reset_options)} if settings.reset_options else {}),
             },
             versions={"openenv": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
         )
@@ -187,7 +188,10 @@ class _Rollout:
             await self._reconnect(client)
             if self._next < self._settings.episodes:  # still: others went on meanwhile
                 index, self._next = self._next, self._next + 1
-                await self._play(client, plan_episode(self._settings.seed, index), writer)
+                await self._play(client, self._plan(index), writer)
+
+    def _plan(self, index: int) -> EpisodePlan:
+        return plan_episode(self._settings.seed, index, self._settings.reset_options)
 
     async def _play(self, client: GenericEnvClient, plan: EpisodePlan, writer: EventWriter) -> None:
         log = EpisodeLog(writer, self._id, plan.id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-__all__ = ["Estimate", "Interval", "mean_estimate", "student_quantile", "wilson_interval"]
+__all__ = ["Estimate", "Interval", "mean_estimate", "running_means", "student_quantile", "wilson_interval"]
 
 _EXACT_UP_TO = 200  # degrees of freedom; beyond, the expansion below is right to ten digits
 
@@ -69,6 +69,38 @@ def mean_estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate
     standard_error = math.sqrt(variance / count)
     reach = student_quantile(0.5 + confidence / 2, count - 1) * standard_error
     return Estimate(mean, standard_error, reach, count, confidence)
+
+
+def running_means(values: Sequence[float], most: int, confidence: float = 0.95) -> list[Estimate]:
+    """What the first n values say about the mean, for growing n: each as ``mean_estimate`` of those n.
+
+    Computed in one pass (B. P. Welford, 1962, Technometrics 4, 419-420), so equal to it but for rounding.
+
+    Args:
+        values: In their order, at least one number.
+        most: At most so many estimates, at least 2, evenly spread from the first value alone to all of them.
+        confidence: Between 0 and 1, of each interval by itself.
+
+    Raises:
+        ValueError: There are no values, or ``most`` is below 2.
+    """
+    if not values or most < 2:
+        raise ValueError(f"no running means of {len(values)} values at {most} places")
+    places = min(most, len(values))
+    wanted = {1 + place * (len(values) - 1) // max(places - 1, 1) for place in range(places)}
+    estimates = []
+    mean = squares = 0.0
+    for count, value in enumerate(values, start=1):
+        before = value - mean
+        mean += before / count
+        squares += before * (value - mean)
+        if count == 1:
+            estimates.append(Estimate(mean, math.inf, math.inf, 1, confidence))
+        elif count in wanted:
+            standard_error = math.sqrt(squares / (count - 1) / count)
+            reach = student_quantile(0.5 + confidence / 2, count - 1) * standard_error
+            estimates.append(Estimate(mean, standard_error, reach, count, confidence))
+    return estimates
 
 
 def wilson_interval(hits: int, count: int, confidence: float = 0.95) -> Interval:

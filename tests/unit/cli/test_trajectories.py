@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from openenv.cli.trajectories import trajectories
-from openenv.errors import RecordError
+from openenv.errors import MissingExtra, RecordError
 from openenv.record import Event, EventStore, Run
 
 
@@ -67,14 +71,23 @@ def test_the_newest_run_and_its_first_episode_are_shown(store: Path) -> None:
     assert "run aab2" in shown
     assert "episode first" in shown
     assert "seed 7" in shown
-    step = next(line for line in shown.splitlines() if '{"move":"hit"}' in line)
-    assert [cell.strip() for cell in step.strip("│").split("│")] == [
-        "1",
-        '{"move":"hit"}',
-        '{"hand":12}',
-        "+1.000",
-        "500.0",
-    ]
+    lines = shown.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("── step 1 "))
+    assert lines[at].endswith(" reward +1.000 · 500.0 ms")
+    assert lines[at + 1 : at + 5] == ["action", "  move: hit", "observation", "  hand: 12"]
+    assert "\x1b" not in shown
+
+
+def test_long_texts_are_cut_unless_they_are_asked_for(tmp_path: Path) -> None:
+    reply = {"observation": {"stdout": "\n".join(map(str, range(1000)))}, "reward": None, "done": False}
+    with EventStore.open(tmp_path, create=True) as events:
+        events.begin_run(Run(id="r", started_at=100.0, environment="coding", agent="best"))
+        events.append([Event("r", "e", 0, "reset", 100.0, 0.1, {}, reply)])
+    cut, full = (run(tmp_path, "show", *more).stdout for more in ((), ("--full",)))
+    assert "960 lines" in cut
+    assert "│ 500" not in cut
+    assert "│ 500" in full
+    assert "left out" not in full
 
 
 @pytest.mark.parametrize(
@@ -132,6 +145,59 @@ def test_export_writes_every_event_of_the_run(store: Path, tmp_path: Path) -> No
     out = tmp_path / "events.jsonl"
     assert "3 events" in run(store, "export", "aaa1", "--output", str(out)).stderr
     assert len(out.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_export_to_parquet(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "events.parquet"
+    result = run(store, "export", "aab2", "--format", "parquet", "--output", str(out))
+    assert "9 events of run aab2" in result.stderr
+    rows = pq.read_table(out).to_pylist()
+    assert [(row["episode"], row["index"]) for row in rows] == [
+        (episode, index) for episode in ("second", "third", "first") for index in range(3)
+    ]
+    assert json.loads(rows[4]["request"]) == {"action": {"move": "hit"}}
+    assert (rows[4]["reward"], rows[4]["done"]) == (-2.0, False)
+
+
+def test_parquet_needs_a_file(store: Path) -> None:
+    result = run(store, "export", "--format", "parquet")
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+def test_without_pyarrow_the_extra_is_named_and_nothing_is_written(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = tmp_path / "out" / "x.parquet"
+    out.parent.mkdir()
+    assert isinstance(run(store, "export", "--format", "parquet", "-o", str(out)).exception, MissingExtra)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_a_file_that_was_there_stays_until_the_new_one_is_whole(store: Path, tmp_path: Path, format: str) -> None:
+    out = tmp_path / "out" / "events"
+    out.parent.mkdir()
+    out.write_text("before", encoding="utf-8")
+    with closing(sqlite3.connect(store / "events.sqlite")) as damaging, damaging:
+        damaging.execute("UPDATE events SET reply = '{' WHERE position = 2")
+    error = run(store, "export", "--format", format, "-o", str(out)).exception
+    assert isinstance(error, RecordError)
+    assert "damaged" in str(error)
+    assert out.read_text(encoding="utf-8") == "before"
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(store: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("", encoding="utf-8")
+    link.symlink_to(target)
+    assert run(store, "export", "aaa1", "-o", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert len(target.read_text(encoding="utf-8").splitlines()) == 3
+    assert run(store, "export", "aaa1", "-o", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
 
 
 def test_a_file_that_cannot_be_written(store: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 import pytest
 
 from openenv.rollout import Interval, mean_estimate, student_quantile, wilson_interval
+from openenv.rollout.statistics import running_means
 
 
 # National Institute of Standards and Technology, Engineering Statistics Handbook, section 1.3.6.7.2
@@ -110,3 +112,32 @@ def test_wilson_at_its_ends() -> None:
     for hits, count in ((5, 4), (-1, 4)):
         with pytest.raises(ValueError, match="hits"):
             wilson_interval(hits, count)
+
+
+# Running means -----------------------------------------------------------------------------------
+
+
+def test_running_means_are_the_means_of_the_first_values() -> None:
+    values = [1e6 + math.sin(index) for index in range(50)]
+    curve = running_means(values, 50)
+    assert [one.count for one in curve] == list(range(1, 51))
+    for one in curve:
+        exact = mean_estimate(values[: one.count])
+        assert one.mean == pytest.approx(exact.mean, rel=1e-13)
+        assert one.half_width == pytest.approx(exact.half_width, rel=1e-6)
+
+
+@pytest.mark.parametrize(("count", "most"), [(1000, 10), (7, 7), (7, 100), (1, 5), (2, 2), (999, 2)])
+def test_running_means_are_spread_from_the_first_to_all(count: int, most: int) -> None:
+    counts = [one.count for one in running_means([0.5] * count, most)]
+    assert (counts[0], counts[-1]) == (1, count)
+    assert len(counts) == min(count, most)
+    gaps = {after - before for before, after in pairwise(counts)}
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def test_running_means_need_values_and_places() -> None:
+    with pytest.raises(ValueError, match="0 values"):
+        running_means([], 5)
+    with pytest.raises(ValueError, match="1 places"):
+        running_means([1.0], 1)
