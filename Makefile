@@ -18,10 +18,10 @@ USABLE := $(shell [ -x $(PY) ] && [ "`cat $(STAMP) 2>/dev/null`" = "$(CURDIR)" ]
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types docs bench lock format clean FORCE
+.PHONY: help venv demo test test-runtimes lint types docs bench lock format clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make or refresh the virtual environment in .venv
 
@@ -30,6 +30,9 @@ demo: $(STAMP) ## play blackjack through a real server and compare with the exac
 
 test: $(STAMP) ## run all tests (ARGS="-k name" for some of them)
 	@$(PYTEST) $(ARGS)
+
+test-runtimes: $(STAMP) ## run the tests that need a container engine or another runtime, one after another
+	@$(PY) -m pytest tests/runtimes -rs $(ARGS)
 
 lint: $(STAMP) ## check style, format and the floors of the architecture
 	@$(PY) -m ruff check .

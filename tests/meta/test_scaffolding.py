@@ -33,7 +33,9 @@ def load(name: str) -> ModuleType:
 def asked_by(path: Path) -> list[Requirement]:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     lines = [*content["project"].get("dependencies", []), *content["build-system"]["requires"]]
-    for table in (content["project"].get("optional-dependencies", {}), content.get("dependency-groups", {})):
+    # extras of environments are for virtual environments of their own
+    extras = content["project"].get("optional-dependencies", {}) if path.parent == ROOT else {}
+    for table in (extras, content.get("dependency-groups", {})):
         lines += [line for group in table.values() for line in group if isinstance(line, str)]
     return [one for one in map(Requirement, lines) if not one.name.startswith("openenv")]
 
