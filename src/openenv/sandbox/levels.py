@@ -58,9 +58,11 @@ class Finding:
         available: Whether it can be used.
         guarantees: What was seen to hold; empty if it is not available.
         reason: Why it is not available and how to mend it, in one line; empty if it is.
+        flaw: What ordinary programs cannot do in it, in one line. Such a level is used only where it is asked for.
     """
 
     level: Level
     available: bool
     guarantees: frozenset[Guarantee]
     reason: str = ""
+    flaw: str = ""

@@ -44,8 +44,9 @@ def choose(level: str | Level | None = None) -> Sandbox:
     """The sandbox to use.
 
     Args:
-        level: A level by name; ``None`` takes the strongest on this machine, and none that leaves network or host
-            files open. gVisor, the strongest, starts programs some ten times slower than the others.
+        level: A level by name; ``None`` takes the strongest on this machine in which ordinary programs work, and
+            none that leaves network or host files open. gVisor, the strongest, starts programs some ten times slower
+            than the others.
 
     Raises:
         ConfigurationError: There is no such level, it is not available here, or none is that keeps network and host
@@ -58,7 +59,7 @@ def choose(level: str | Level | None = None) -> Sandbox:
         return Sandbox(finding.level, finding.guarantees)
     for candidate in reversed(Level):
         finding = _finding(candidate)
-        if finding.available and finding.guarantees >= _NEEDED:
+        if finding.available and not finding.flaw and finding.guarantees >= _NEEDED:
             return Sandbox(finding.level, finding.guarantees)
     why = "; ".join(f"{found.level.value}: {found.reason}" for found in probe() if found.reason)
     raise ConfigurationError(
@@ -89,21 +90,21 @@ def _finding(level: Level) -> Finding:
         packages = " ".join(sorted({_PACKAGES.get(name, "util-linux") for name in absent}))
         return _missing(level, f"{', '.join(absent)} not found; apt-get install {packages}")
     try:
-        held, said = _experiment(level)
+        held, said, flaw = _experiment(level)
     except OpenEnvError as error:
         return _missing(level, str(error))
     broken = sorted(guarantee.value for guarantee in level.claims - held)
     if said or (broken and level is not Level.RLIMITS):
         return _missing(level, said or f"an experiment here broke {', '.join(broken)}")
-    return Finding(level, available=True, guarantees=held & level.claims)
+    return Finding(level, available=True, guarantees=held & level.claims, flaw=flaw)
 
 
 def _missing(level: Level, reason: str) -> Finding:
     return Finding(level, available=False, guarantees=frozenset(), reason=" ".join(reason.split()))
 
 
-def _experiment(level: Level) -> tuple[frozenset[Guarantee], str]:
-    """What held when a program tried to break each guarantee, and what went wrong if it could not even try."""
+def _experiment(level: Level) -> tuple[frozenset[Guarantee], str, str]:
+    """What held when a program tried to break each guarantee, what went wrong if it could not try, and the flaw."""
     with tempfile.TemporaryDirectory(prefix="openenv-") as directory, socket.socket() as listener:
         secret = Path(directory, "secret")
         secret.write_text("secret", encoding="ascii")
@@ -118,9 +119,13 @@ def _experiment(level: Level) -> tuple[frozenset[Guarantee], str]:
             "disk_bytes": _LIMITS.disk_bytes,
         }
         held: set[Guarantee] = set()
+        flaw = ""
         first = 0
         while first < len(_TRIALS):
             said, ended = _run(level, {**task, "first": first})
+            for line in said.splitlines():
+                if line.startswith('{"flaw"'):
+                    flaw = json.loads(line)["flaw"]
             answers = [json.loads(line) for line in said.splitlines() if line.startswith('{"trial"')]
             held |= {Guarantee(answer["trial"]) for answer in answers if answer["yes"]}
             first += len(answers)
@@ -128,10 +133,10 @@ def _experiment(level: Level) -> tuple[frozenset[Guarantee], str]:
                 break
             if ended is None or _TRIALS[first] not in _DEADLY:
                 how = "nothing came of it" if ended is None else f"it ended with exit code {ended.exit_code}"
-                return frozenset(), f"a program in it does not run: {said or how}"
+                return frozenset(), f"a program in it does not run: {said or how}", flaw
             held.add(_TRIALS[first])
             first += 1
-        return frozenset(held), ""
+        return frozenset(held), "", flaw
 
 
 def _run(level: Level, task: Mapping[str, Any]) -> tuple[str, Ended | None]:
