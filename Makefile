@@ -25,7 +25,7 @@ help: ## list the targets
 
 venv: $(STAMP) ## make or refresh the virtual environment in .venv
 
-demo: $(STAMP) ## play blackjack through a real server and compare with the exact values
+demo: $(STAMP) ## play cards, tasks, code and a terminal, and check the numbers
 	@$(PY) examples/demo.py $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="-k name" for some of them)

@@ -88,7 +88,7 @@ async def play(python: Path, sessions: int, seed: int, out: Path) -> list[Answer
 @contextmanager
 def _serving(python: Path, sessions: int) -> Iterator[str]:
     """A server of reasoning_gym until the context ends; gives its URL."""
-    command = [python, "-m", "openenv", "serve", "reasoning_gym", "--port", "0", "--max-sessions", str(sessions)]
+    command = [str(python), "-m", "openenv", "serve", "reasoning_gym", "--port", "0", "--max-sessions", str(sessions)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         assert server.stdout is not None
         said = []

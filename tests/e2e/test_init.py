@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 from tests.e2e.living import DEADLINE_S
-from tests.e2e.packages import NAME, PLAYS, Installed, environment, install
+from tests.e2e.packages import NAME, PLAYS, Installed, environment, install, run
 
 from openenv import SyncEnvClient
 from openenv.scaffold import Template
@@ -31,6 +34,15 @@ def test_its_tests_pass(package: Installed) -> None:
     passed = re.match(r"(\d+) passed in", last)
     assert passed, last  # nothing is skipped either
     assert int(passed[1]) > 20
+
+
+def test_its_wheel_has_all_that_it_is_found_by(package: Installed, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=package.directory)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    assert names >= {"my_env/openenv.yaml", "my_env/py.typed", "my_env/server/app.py"}
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_it_keeps_the_rules(package: Installed) -> None:

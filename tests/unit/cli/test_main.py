@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,17 @@ def test_every_command_has_help_of_its_own(command: object) -> None:
     assert result.exit_code == 0, result.output
     assert f"openenv {name}" in result.stdout
     assert "Stands for a command" not in result.stdout
+
+
+def test_every_command_is_in_the_repository() -> None:
+    root = Path(__file__).resolve().parents[3]
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        pytest.skip("no git checkout; run it in a clone of the repository")
+    listed = subprocess.run([git, "ls-files", "src"], cwd=root, capture_output=True, text=True, check=True).stdout
+    modules = {line.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for line in listed.splitlines()}
+    missing = [command.module for command in COMMANDS if f"src.{command.module}" not in modules]
+    assert not missing, f"listed in COMMANDS, but not tracked by git: {', '.join(missing)}"
 
 
 def test_help_imports_no_command() -> None:

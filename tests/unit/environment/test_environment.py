@@ -220,3 +220,26 @@ def test_a_factory_that_says_what_it_makes_is_known() -> None:
 
     assert plan_of_factory(Walk) == plan_of_factory(told) == plan_of_factory(functools.partial(Walk))
     assert plan_of_factory(untold) is plan_of_factory(dict) is plan_of_factory(lambda: Walk()) is None  # noqa: PLW0108
+
+
+class Confused(Walk):
+    """Whose author wrote ``async def`` where a plain function belongs."""
+
+    async def step(self, action: Go) -> View:
+        return View()
+
+
+class HalfAwaited(Walk):
+    """Asynchronous in ``step_async``, and confused in ``reset``."""
+
+    async def reset(self, seed: int | None = None) -> View:
+        return View()
+
+    async def step_async(self, action: Go) -> View:
+        return View()
+
+
+@pytest.mark.parametrize(("cls", "name"), [(Confused, "step"), (HalfAwaited, "reset")])
+def test_an_awaited_function_under_the_plain_name_is_refused(cls: type[Walk], name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is async.*name it {name}_async"):
+        EnvironmentPlan.of(cls)

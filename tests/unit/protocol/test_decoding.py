@@ -255,3 +255,29 @@ def test_an_unknown_code_is_still_an_error() -> None:
     error = Failed(code="NEVER_HEARD_OF", message="m", details={"a": 1}).to_error()
     assert type(error) is OpenEnvError
     assert (str(error), error.details) == ("NEVER_HEARD_OF: m", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("data", "loc"),
+    [
+        ('{"seed":"x"}', ["seed"]),
+        ('{"seed":-1}', ["seed"]),
+        ('{"episode_id":5}', ["episode_id"]),
+        ("[1]", []),
+    ],
+)
+def test_v1_names_the_field_of_a_reset_that_does_not_fit(data: str, loc: list[str]) -> None:
+    server = V1ServerCodec()
+    with pytest.raises(InvalidRequest) as caught:
+        server.decode('{"type":"reset","data":' + data + "}")
+    (entry,) = caught.value.details["errors"]
+    assert entry["loc"] == loc
+    frame = server.encode(Failed.of(caught.value))
+    assert frame is not None
+    (sent,) = json.loads(frame)["data"]["errors"]
+    assert (sent["code"], sent["loc"]) == ("INVALID_REQUEST", loc)
+    read = V1ClientCodec().decode(frame)
+    assert isinstance(read, Failed)
+    error = read.to_error()
+    assert isinstance(error, InvalidRequest)
+    assert error.details == caught.value.details

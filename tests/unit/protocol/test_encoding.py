@@ -104,7 +104,7 @@ each_without_form = pytest.mark.parametrize("value", NO_JSON.values(), ids=NO_JS
 def test_an_observation_without_json_form_is_an_error_with_the_rest(codecs: Any, value: Any) -> None:
     answer = travelled(codecs, seen([1, value], reward=1.5, done=True, metadata={"a": 1}, session="s1", id=3))
     assert (answer.code, answer.retryable) == ("OBSERVATION_INVALID", False)
-    assert "the step has counted" in answer.message
+    assert "the environment has moved" in answer.message
     assert answer.details["reward"] == 1.5
     assert answer.details["done"] is True
     assert answer.details["metadata"] == {"a": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -148,8 +149,45 @@ def test_a_sample_of_any_model_validates(kind: Any, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_one_model_with_everything(seed: int) -> None:
     drawn = sample(json_schema(Move), random.Random(seed))
-    assert set(drawn) == {"card", "tree", "pet", "frame", "energy", "theAlias"}
-    Move.model_validate(drawn)
+    assert set(drawn) == {"card", "tree", "pet", "frame", "energy", "theAlias", "left_out"}
+    assert Move.model_validate(drawn).left_out >= 10
+
+
+class Settled(Action):
+    """Every field has a default."""
+
+    move: Literal["hit", "stick"] = "stick"
+    tree: Node | None = None
+    since: datetime | None = None
+    mark: str = Field(default="a", pattern="^a$")
+    children: list[Settled] = []
+    again: Endless | None = None
+
+
+def test_fields_with_a_default_are_drawn_if_they_can_be() -> None:
+    schema = json_schema(Settled)
+    drawn = [sample(schema, random.Random(seed)) for seed in range(100)]
+    assert {action["move"] for action in drawn} == {"hit", "stick"}
+    assert {action["tree"] is None for action in drawn} == {True, False}
+    assert all(action["since"] is None and action["again"] is None for action in drawn)
+    assert not any(action.keys() & {"mark", "metadata"} for action in drawn)
+    assert any(action["children"] for action in drawn)
+    assert max(map(depth, drawn)) < 24
+    for action in drawn:
+        Settled.model_validate(action)
+
+
+def depth(value: Any) -> int:
+    """How deep values are nested in each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(depth, inner), default=0)
+
+
+def test_metadata_of_the_authors_own_is_drawn() -> None:
+    class Labelled(Action):
+        metadata: dict[str, int] = Field(default_factory=dict, min_length=1)
+
+    assert sample(json_schema(Labelled), random.Random(0))["metadata"]
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from pydantic import BaseModel, Field
 from tests.unit.session.worlds import Move, Seen, World, factory_of, world
 
 from openenv.app import create_app
 from openenv.environment import Environment
 from openenv.types import Action, Observation, State
+
+OLD_KEYS = {"observation", "reward", "done", "metadata"}
 
 Web = Callable[..., httpx.AsyncClient]
 
@@ -52,11 +55,13 @@ async def test_plain_requests_keep_state_at_any_capacity(web: Any, concurrent: b
     assert (await client.get("/state")).json() == {"episode_id": None, "step_count": 0}
     assert cls.ledger.count("made") == 0
     assert code(await client.post("/step", json={"action": {}})) == (409, "RESET_NEEDED")
-    assert (await client.post("/reset")).json() == {
+    assert (await client.post("/reset", json={"seed": 5, "episode_id": "e"})).json() == {
         "observation": {"value": 0, "metadata": {}},
         "reward": 0.0,
         "done": False,
         "metadata": None,
+        "seed": 5,
+        "episode_id": "e",
     }
     for count in (1, 2):
         assert (await client.post("/step", json={"action": {"how": "ok"}})).json()["observation"]["value"] == count
@@ -103,11 +108,55 @@ async def test_the_shared_session_gives_way_to_a_private_one(web: Any) -> None:
     answer = await plain.post("/step", json={"action": {}})
     assert code(answer) == (410, "EPISODE_LOST")
     assert answer.json()["error"]["details"] == {"reason": "gave_way"}
+    assert code(await plain.get("/state")) == (410, "EPISODE_LOST")
     assert code(await plain.post("/reset")) == (503, "CAPACITY_REACHED")
     assert code(await plain.post("/sessions")) == (503, "CAPACITY_REACHED")
     await other.delete(f"/sessions/{session}")
     assert (await plain.post("/reset")).status_code == 200
     assert cls.ledger.most_alive() == 1
+
+
+async def test_a_reset_tells_the_seed_and_name_that_were_drawn(web: Any) -> None:
+    cls = world()
+    client = await web(app_of(cls))
+    told = (await client.post("/reset")).json()
+    assert {"seed": told["seed"], "episode_id": told["episode_id"], "how": "ok"} == cls.ledger.seen[0]
+    assert isinstance(told["seed"], int)
+    assert told["episode_id"]
+    assert set((await client.post("/step", json={"action": {}})).json()) == OLD_KEYS
+
+
+async def test_the_answers_of_a_lenient_class_have_the_old_keys_alone(web: Any) -> None:
+    client = await web(app_of(world(lifecycle="lenient")))
+    assert set((await client.post("/reset", json={"seed": 5, "episode_id": "e"})).json()) == OLD_KEYS
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "loc"),
+    [
+        ("/reset", {"seed": "x"}, ["body", "seed"]),
+        ("/reset", {"seed": -1}, ["body", "seed"]),
+        ("/reset", {"episode_id": 5}, ["body", "episode_id"]),
+        ("/step", {}, ["body", "action"]),
+        ("/step", {"action": {}, "timeout_s": 0}, ["body", "timeout_s"]),
+    ],
+)
+async def test_an_error_names_its_field(web: Any, path: str, body: dict[str, Any], loc: list[str]) -> None:
+    client = await web(app_of(world()))
+    await client.post("/reset")
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 422
+    assert [entry["loc"] for entry in answer.json()["detail"]] == [loc]
+
+
+async def test_a_body_in_many_pieces_is_one_body(web: Any) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for one in '{"action": {"how": "ok"}}':
+            yield one.encode()
+
+    client = await web(app_of(world()))
+    await client.post("/reset")
+    assert (await client.post("/step", content=pieces())).json()["observation"]["value"] == 1
 
 
 @pytest.mark.parametrize("as_factory", [False, True])
@@ -220,3 +269,42 @@ async def test_a_close_that_fails_is_told_to_who_asked(web: Any) -> None:
     session = (await client.post("/sessions")).json()["session_id"]
     assert code(await client.delete(f"/sessions/{session}")) == (500, "EXECUTION_ERROR")
     assert code(await client.delete(f"/sessions/{session}")) == (404, "SESSION_NOT_FOUND")
+
+
+class Inner(BaseModel):
+    depth: int = 0
+
+
+class Tree(Action):
+    inner: Inner
+    either: Annotated[Cat | Dog, Field(discriminator="kind")]
+    children: list[Tree] = []
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+
+
+def references(value: Any) -> list[str]:
+    """Every text in a document that points to another place of it."""
+    if isinstance(value, str):
+        return [value] if value.startswith("#/") else []
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [found for item in items for found in references(item)]
+
+
+@pytest.mark.parametrize("action", [Tree, Move])
+async def test_every_reference_of_the_openapi_document_resolves(web: Any, action: type[Action]) -> None:
+    client = await web(create_app(world(), action, Seen, "world"))
+    document = (await client.get("/openapi.json")).json()
+    found = references(document)
+    assert ("#/components/schemas/Inner" in found) is (action is Tree)
+    for reference in found:
+        place = document
+        for key in reference.removeprefix("#/").split("/"):
+            place = place[key]
+        assert place["type"] == "object"

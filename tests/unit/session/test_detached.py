@@ -78,7 +78,8 @@ async def test_the_shared_session_gives_way_and_says_so() -> None:
         await detached.for_step()
     assert caught.value.details == {"reason": "gave_way"}
     assert caught.value.http_status == 410
-    assert detached.shared() is None
+    with pytest.raises(EpisodeLost):
+        detached.shared()
     with pytest.raises(CapacityReached):
         await detached.for_reset()
     await detached.close(private)

@@ -244,3 +244,93 @@ async def test_what_nobody_foresaw_is_an_answer(line: Line, caplog: pytest.LogCa
         assert "neither true nor false" in reply.message
     await odd.peer.leave()
     assert "failed inside the server" in caplog.text
+
+
+def beside(line: Line, **more: Any) -> Peer:
+    """A second connection to the same server."""
+    return Peer(line.engine, DetachedSessions(line.engine), **more)
+
+
+async def test_an_open_waits_for_the_place_of_a_session_that_is_ending() -> None:
+    line = Line(world(on_close="wait"), 1)
+    await line.open()
+    leaving = asyncio.create_task(line.peer.leave())
+    await line.waits()
+    other = beside(line)
+    opening = asyncio.create_task(other.answer(Open(nonce="b")))
+    v1 = beside(line)
+    refused = await v1.open_only()  # at once, as old trainers expect
+    assert refused is not None
+    assert refused.code == "CAPACITY_REACHED"
+    assert not opening.done()
+    line.ledger.gate.set()
+    assert isinstance(await opening, Opened)
+    await leaving
+    await other.leave()
+    assert line.engine.active == 0
+    assert line.ledger.most_alive() == 1
+    line.ledger.check_closed_once()
+
+
+async def test_of_several_that_wait_one_gets_the_place_and_the_others_are_told() -> None:
+    line = Line(world(on_close="wait"), 1)
+    await line.open()
+    leaving = asyncio.create_task(line.peer.leave())
+    await line.waits()
+    others = [beside(line) for _ in range(3)]
+    opening = [asyncio.create_task(other.answer(Open(nonce="b"))) for other in others]
+    await asyncio.sleep(0)
+    line.ledger.gate.set()
+    replies = await asyncio.gather(*opening)
+    assert sorted(type(reply).__name__ for reply in replies) == ["Failed", "Failed", "Opened"]
+    await leaving
+    await asyncio.gather(*(other.leave() for other in others))
+    line.ledger.check_closed_once()
+
+
+async def test_the_wait_for_a_session_that_is_ending_is_bounded() -> None:
+    line = Line(world(on_close="wait"), 1)
+    await line.open()
+    leaving = asyncio.create_task(line.peer.leave())
+    await line.waits()
+    other = beside(line, patience_s=0.01)
+    reply = await other.answer(Open(nonce="b"))
+    assert isinstance(reply, Failed)
+    assert reply.code == "CAPACITY_REACHED"
+    line.ledger.gate.set()
+    await leaving
+
+
+async def test_an_open_waits_for_a_session_whose_connection_went_while_it_was_opening() -> None:
+    line = Line(world(on_make="wait"), 1)
+    lost = asyncio.create_task(line.peer.answer(Open(nonce="a")))
+    await line.waits()
+    leaving = asyncio.create_task(line.peer.leave())
+    await asyncio.sleep(0)
+    other = beside(line)
+    opening = asyncio.create_task(other.answer(Open(nonce="b")))
+    await asyncio.sleep(0)
+    line.ledger.gate.set()
+    assert isinstance(await opening, Opened)
+    await asyncio.gather(lost, leaving)
+    await other.leave()
+    line.ledger.check_closed_once()
+
+
+async def test_who_leaves_while_waiting_for_a_place_has_nothing_built() -> None:
+    line = Line(world(on_close="wait"), 1)
+    await line.open()
+    leaving = asyncio.create_task(line.peer.leave())
+    await line.waits()
+    other = beside(line)
+    opening = asyncio.create_task(other.answer(Open(nonce="b")))
+    await asyncio.sleep(0)
+    gone = asyncio.create_task(other.leave())
+    await asyncio.sleep(0)
+    line.ledger.gate.set()
+    await asyncio.gather(leaving, gone)
+    reply = await opening
+    assert isinstance(reply, Failed)
+    assert reply.code == "SESSION_CLOSED"
+    assert line.ledger.count("made") == 1
+    assert line.engine.active == 0

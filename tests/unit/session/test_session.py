@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import MappingProxyType
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from tests.unit.session.worlds import (
     AsyncWorld,
     Ledger,
@@ -31,6 +34,7 @@ from openenv.errors import (
 )
 from openenv.protocol import Reset
 from openenv.session import Placement, Session
+from openenv.types import State
 
 OpenOne = Callable[..., Awaitable[tuple[Session, Ledger]]]
 
@@ -69,6 +73,8 @@ async def open_one(request: pytest.FixtureRequest) -> AsyncIterator[OpenOne]:
         ("none", ObservationInvalid, "returned None"),
         ("wrong", ObservationInvalid, "returned a dict"),
         ("nan", RewardInvalid, "nan"),
+        ("huge", RewardInvalid, "an integer of 1329 bits"),
+        ("huge_beyond_text", RewardInvalid, "an integer of 16610 bits"),
     ],
 )
 async def test_a_failing_environment_is_an_error_and_the_session_goes_on(
@@ -124,6 +130,9 @@ async def test_a_step_needs_a_running_episode(open_one: OpenOne) -> None:
     [
         ("ok", 101, ["n"], "n is at most 100"),
         ("ok", 77, [], "validators may raise anything"),
+        ("ok", 78, [], "SystemExit: 3"),
+        ("ok", 79, [], "KeyboardInterrupt"),
+        ("ok", 80, [], "CancelledError"),
         ("ok", 66, [], "66 needs another how"),
         ("ok", "many", ["n"], "integer"),
     ],
@@ -236,3 +245,58 @@ async def test_a_close_that_fails_is_told_and_frees_the_place(base: type[World],
     assert engine.active == 0
     cls.ledger.check_closed_once()
     assert not threads_left()
+
+
+class Stateless(World):
+    """Whose state is something else."""
+
+    is_now: Any = None
+
+    @property
+    def state(self) -> State:
+        return self.is_now  # type: ignore[no-any-return]
+
+
+class Forgetful(World):
+    """Whose author left out ``@property``."""
+
+    def state(self) -> State:  # type: ignore[override]
+        return State()
+
+
+class Awaited(World):
+    """Whose state has to be awaited, which nobody does."""
+
+    @property
+    async def state(self) -> State:  # type: ignore[override]
+        return State()
+
+
+@pytest.mark.parametrize("is_now", [None, 5, "here", [1], State, object()], ids=repr)
+async def test_a_state_that_is_none_is_refused_with_advice(is_now: Any) -> None:
+    engine = engine_of(world(Stateless, is_now=is_now))
+    session = await engine.open()
+    with pytest.raises(ExecutionFailed, match=r"Stateless\.state is .*; return an instance of State"):
+        await session.state()
+    assert (await session.reset(Reset())).observation.value == 0
+    await engine.aclose()
+
+
+@pytest.mark.parametrize(("base", "says"), [(Forgetful, "@property"), (Awaited, "async")])
+async def test_a_state_that_is_no_plain_property_is_refused_with_advice(base: type[World], says: str) -> None:
+    engine = engine_of(world(base))
+    session = await engine.open()
+    with pytest.raises(ExecutionFailed, match=says):
+        await session.state()
+    await engine.aclose()
+
+
+class Row(BaseModel):
+    row: int
+
+
+@pytest.mark.parametrize("is_now", [State(step_count=3), Row(row=1), {"row": 1}, MappingProxyType({"row": 1})])
+async def test_a_state_may_be_any_model_or_mapping(is_now: Any) -> None:
+    engine = engine_of(world(Stateless, is_now=is_now))
+    assert (await (await engine.open()).state()).state is is_now
+    await engine.aclose()

@@ -34,6 +34,12 @@ class Move(Action):
             raise ValueError("n is at most 100")
         if n == 77:
             raise KeyError("validators may raise anything")
+        if n == 78:
+            sys.exit(3)
+        if n == 79:
+            raise KeyboardInterrupt
+        if n == 80:
+            raise asyncio.CancelledError
         return n
 
     @model_validator(mode="after")
@@ -107,6 +113,10 @@ def act(how: str, world: World, count: int) -> Any:
             return {"value": 1}
         case "nan" | "nan_done":
             return Seen(value=count, reward=float("nan"), done=how == "nan_done")
+        case "huge":
+            return Seen(value=count, reward=10**400)
+        case "huge_beyond_text":
+            return Seen(value=count, reward=-(10**5000))
         case "object":
             return Seen(value=[1, object()], reward=2.5)
         case "done":

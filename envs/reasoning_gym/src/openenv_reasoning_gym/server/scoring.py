@@ -55,7 +55,7 @@ class Score:
 
 def score(task: Task, answer: str) -> Score:
     """Score an answer to a task."""
-    if False:  # the dataset's own are harmless
+    if answer != task.entry["answer"]:  # the dataset's own are harmless
         if task.source in LITERALS and not _is_harmless_literal(answer):
             # one word looks like the name of a variable, and is just wrong
             note = "" if answer.strip().isidentifier() else "The answer must be plain text or a list, not code."
