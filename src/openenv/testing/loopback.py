@@ -25,6 +25,7 @@ def serving(app: Callable[..., Awaitable[Any]]) -> Iterator[str]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, ws_ping_timeout=None, timeout_graceful_shutdown=_GRACE_S
     )
+    config.load()  # here: imports on two threads at once can lock each other out
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="openenv-testing", daemon=True)
     thread.start()
