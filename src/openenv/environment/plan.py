@@ -80,7 +80,8 @@ class EnvironmentPlan:
         """The plan of an environment class.
 
         Raises:
-            ConfigurationError: Its ``lifecycle`` is neither ``strict`` nor ``lenient``.
+            ConfigurationError: Its ``lifecycle`` is neither ``strict`` nor ``lenient``, or its ``reset`` or ``step``
+                has to be awaited.
         """
         if environment.lifecycle not in typing.get_args(Lifecycle):
             raise ConfigurationError(
@@ -90,6 +91,12 @@ class EnvironmentPlan:
         async_step = environment.step_async is not Environment.step_async
         reset = environment.reset_async if async_reset else environment.reset
         step = environment.step_async if async_step else environment.step
+        for name, has_twin in (("reset", async_reset), ("step", async_step)):
+            if not has_twin and inspect.iscoroutinefunction(getattr(environment, name)):
+                raise ConfigurationError(
+                    f"{environment.__name__}.{name} is async, but nothing awaits it under that name; "
+                    f"name it {name}_async (awaited ones are named reset_async/step_async)"
+                )
         action, observation, state = _type_parameters(environment)
         return EnvironmentPlan(
             name=environment.__name__,

@@ -1,7 +1,8 @@
 """The wire, without I/O: messages, their encodings, and the rules for ids and versions."""
 
 from openenv.protocol.connection import SUBPROTOCOLS, ClientConnection, ServerCodec, server_codec
-from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, to_json
+from openenv.protocol.faults import fault
 from openenv.protocol.lossy import observation_part, unencodable
 from openenv.protocol.messages import (
     Close,
@@ -47,8 +48,10 @@ __all__ = [
     "ServerCodec",
     "StateIs",
     "Step",
+    "fault",
     "fields_beside",
     "http_observation",
+    "is_model",
     "observation_part",
     "server_codec",
     "to_json",

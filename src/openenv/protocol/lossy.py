@@ -119,7 +119,7 @@ def unencodable(reply: Reply, error: Exception) -> Failed:
         case Failed():  # stays the error it is
             return structs.replace(reply, message=_text(reply.message), details=encodable_part(reply.details))
         case Observed():
-            what = "the observation (the step has counted)"
+            what = "the observation (the environment has moved)"
             details = {
                 "observation": observation_part(reply.observation),
                 "reward": encodable_part(reply.reward),

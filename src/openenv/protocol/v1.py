@@ -17,6 +17,7 @@ from openenv.errors import (
     UnknownType,
 )
 from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
+from openenv.protocol.faults import fault
 from openenv.protocol.lossy import metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
@@ -116,7 +117,7 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
     """The object that v1 frames and plain HTTP answers share.
 
     Metadata stands both inside the observation and at the top; at the top, empty metadata is left out
-    (WebSocket) or null (HTTP).
+    (WebSocket) or null (HTTP). The seed and name of an episode that was begun stand at the top over HTTP alone.
     """
     observation = to_json(reply.observation, fields_beside(type(reply.observation)))
     packed = metadata_json(reply, observation)
@@ -129,6 +130,8 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
         parts += [b',"metadata":', packed]
     elif not omit_empty:
         parts.append(b',"metadata":null')
+    if not omit_empty and reply.seed is not None:
+        parts += [b',"seed":', _encode(reply.seed), b',"episode_id":', _encode(reply.episode_id)]
     parts.append(b"}")
     return b"".join(parts)
 
@@ -138,7 +141,9 @@ def _reset(data: msgspec.Raw) -> Reset:
         fields = msgspec.json.decode(data, type=dict[str, Any] | None) or {}
         known = {name: fields.pop(name) for name in ("seed", "episode_id") if name in fields}
         return msgspec.convert({**known, "options": fields, "type": "reset"}, type=Reset)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"reset: {error}", details={"errors": [fault(error)]}) from None
+    except RecursionError as error:
         raise InvalidRequest(f"reset: {error}") from None
 
 
@@ -149,8 +154,10 @@ def _error_data(reply: Failed) -> dict[str, Any]:
     data: dict[str, Any] = {"message": reply.message, "code": v1_code}
     if reply.code in _TELLS_MORE:
         return {**reply.details, **data}
-    if "errors" in reply.details:
-        data["errors"] = reply.details["errors"]
+    if reply.details.get("errors"):
+        first, *more = reply.details["errors"]
+        newer = {} if v1_code == reply.code else {"code": reply.code}
+        data["errors"] = [{**newer, **first}, *more]
     elif v1_code != reply.code:
         data["errors"] = [{"code": reply.code, **reply.details}]
     return data
@@ -221,8 +228,9 @@ def _observed(observation: Any, rest: dict[Any, Any]) -> Observed:
 def _failed(code: str, message: str, details: dict[Any, Any]) -> Failed:
     """A v1 error, under its newer code where the server sent one."""
     match details.get("errors"):
-        case [{"code": str(newer)} as more] if newer in ERRORS:
-            told = {name: value for name, value in more.items() if name != "code"}
-            return Failed(code=newer, message=message, details=told, retryable=ERRORS[newer].retryable)
+        case [{"code": str(newer)} as first, *more] if newer in ERRORS:
+            told = {name: value for name, value in first.items() if name != "code"}
+            about = {"errors": [told, *more]} if "loc" in told else told  # a field's error, or facts about the whole
+            return Failed(code=newer, message=message, details=about, retryable=ERRORS[newer].retryable)
     known = ERRORS.get(code)
     return Failed(code=code, message=message, details=details, retryable=bool(known and known.retryable))

@@ -1,7 +1,7 @@
 """The ways into a session: HTTP and WebSocket."""
 
 from openenv.server.app import build_app
-from openenv.server.exposure import warn_if_exposed
+from openenv.server.exposure import Exposure, warn_if_exposed
 from openenv.server.limits import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S
 
-__all__ = ["MAX_MESSAGE_BYTES", "SHUTDOWN_GRACE_S", "build_app", "warn_if_exposed"]
+__all__ = ["MAX_MESSAGE_BYTES", "SHUTDOWN_GRACE_S", "Exposure", "build_app", "warn_if_exposed"]

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
 from openenv.protocol import Hello, Limits
+from openenv.server.exposure import EXPOSURE, Exposure
 from openenv.server.http import http_routes
 from openenv.server.limits import MAX_MESSAGE_BYTES
+from openenv.server.openapi import describe_action
 from openenv.server.websocket import WebSocketEndpoint
 from openenv.session import DetachedSessions, Peer, SessionEngine
 from openenv.version import __version__
@@ -21,8 +23,16 @@ __all__ = ["build_app"]
 _REAP_EVERY_S = 30.0
 
 
-def build_app(engine: SessionEngine, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> FastAPI:
-    """The application that serves the sessions of one environment."""
+def build_app(
+    engine: SessionEngine, *, max_message_bytes: int = MAX_MESSAGE_BYTES, exposure: Exposure = EXPOSURE
+) -> FastAPI:
+    """The application that serves the sessions of one environment.
+
+    Args:
+        engine: Where the sessions live.
+        max_message_bytes: Largest message a client may send.
+        exposure: Warns where others can reach it.
+    """
     detached = DetachedSessions(engine)
 
     @asynccontextmanager
@@ -47,8 +57,10 @@ def build_app(engine: SessionEngine, *, max_message_bytes: int = MAX_MESSAGE_BYT
 
     app = FastAPI(title=engine.spec.name, version=__version__, lifespan=lifespan)
     app.state.engine, app.state.max_message_bytes = engine, max_message_bytes  # for whoever serves it
-    app.include_router(http_routes(engine, detached, max_message_bytes))
-    app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: Peer(engine, detached), greeting)))
+    app.include_router(http_routes(engine, detached, max_message_bytes, exposure))
+    describe_action(app, engine.spec)
+    sockets = WebSocketEndpoint(lambda: Peer(engine, detached), greeting, exposure)
+    app.router.routes.append(WebSocketRoute("/ws", sockets))
     return app
 
 

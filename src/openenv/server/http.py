@@ -16,11 +16,14 @@ from openenv.protocol import (
     Reset,
     StateIs,
     Step,
+    fault,
     http_observation,
     to_json,
     unencodable,
 )
 from openenv.schema import json_schema
+from openenv.server.exposure import Exposure
+from openenv.server.openapi import reset_schema, step_schema
 from openenv.session import DetachedSessions, EnvironmentSpec, Session, SessionEngine
 
 __all__ = ["SESSION_HEADER", "http_routes"]
@@ -30,15 +33,20 @@ _COOKIE = "openenv_session"
 _RESERVED = {"seed", "episode_id", "timeout_s", "request_id", "action"}
 
 
-def http_routes(engine: SessionEngine, detached: DetachedSessions, max_message_bytes: int) -> APIRouter:
+def http_routes(
+    engine: SessionEngine, detached: DetachedSessions, max_message_bytes: int, exposure: Exposure
+) -> APIRouter:
     """The routes of one environment."""
     router = APIRouter()
     endpoints = _Endpoints(engine, detached, max_message_bytes)
     spec = engine.spec
-    observation = {"type": "object", "description": "observation, reward, done, metadata"}
+    answers = {
+        "/reset": "observation, reward, done, metadata; of a strict class also the seed and episode_id really used",
+        "/step": "observation, reward, done, metadata",
+    }
     for method, path, act, says, body in (
-        ("POST", "/reset", endpoints.reset, "Begin an episode", _reset_schema()),
-        ("POST", "/step", endpoints.step, "Take an action", _step_schema(spec)),
+        ("POST", "/reset", endpoints.reset, "Begin an episode", reset_schema()),
+        ("POST", "/step", endpoints.step, "Take an action", step_schema(spec)),
         ("GET", "/state", endpoints.state, "Where the episode stands", None),
         ("POST", "/sessions", endpoints.open, "Open a private session", None),
         ("DELETE", "/sessions/{session_id}", endpoints.close, "End a private session", None),
@@ -48,18 +56,27 @@ def http_routes(engine: SessionEngine, detached: DetachedSessions, max_message_b
         ("GET", "/ready", endpoints.ready, "Whether an environment can be built, and if not, why", None),
     ):
         extra: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": body}}}} if body else {}
-        if path in ("/reset", "/step"):
-            extra["responses"] = {"200": {"content": {"application/json": {"schema": observation}}}}
+        if path in answers:
+            answer = {"type": "object", "description": answers[path]}
+            extra["responses"] = {"200": {"content": {"application/json": {"schema": answer}}}}
         router.add_api_route(
-            path, _answering(act), methods=[method], summary=says, openapi_extra=extra, response_class=Response
+            path,
+            _answering(act, exposure),
+            methods=[method],
+            summary=says,
+            openapi_extra=extra,
+            response_class=Response,
         )
     return router
 
 
-def _answering(act: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _answering(
+    act: Callable[[Request], Awaitable[Response]], exposure: Exposure
+) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint with errors as answers."""
 
     async def endpoint(request: Request) -> Response:
+        exposure.reached(request.scope)
         try:
             return await act(request)
         except OpenEnvError as error:
@@ -82,9 +99,13 @@ class _Endpoints:
         try:
             asked = msgspec.convert({**own, "options": _options(fields), "type": "reset"}, Reset)
         except msgspec.ValidationError as error:
-            raise _invalid("reset", str(error)) from None
+            wrong = fault(error)
+            raise _invalid(".".join(wrong["loc"]) or "reset", wrong["msg"]) from None
         session = self._named(request) or await self._detached.for_reset()
-        return _observation(await session.reset(asked))
+        reply = await session.reset(asked)
+        if session.plan.lifecycle == "lenient":  # old classes answer with the old keys alone
+            reply.seed = reply.episode_id = None
+        return _observation(reply)
 
     async def step(self, request: Request) -> Response:
         fields = await self._fields(request)
@@ -138,10 +159,11 @@ class _Endpoints:
     async def ready(self, request: Request) -> Response:
         places = {"active": self._engine.active, "capacity": self._engine.capacity}
         try:
-            await self._engine.check()
+            about = await self._engine.check()
         except OpenEnvError as error:
             return _json(_encode({"status": "not ready", "reason": error.message, "sessions": places}), 503)
-        return _json(_encode({"status": "ready", "sessions": places}))
+        told = {"name": about.name, "version": about.version, "description": about.description}
+        return _json(_encode({"status": "ready", "sessions": places, "environment": told}))
 
     def _named(self, request: Request) -> Session | None:
         """The session that a header or cookie names."""
@@ -149,11 +171,13 @@ class _Endpoints:
         return self._detached.find(session_id) if session_id else None
 
     async def _fields(self, request: Request) -> dict[str, msgspec.Raw]:
-        body = b""
+        chunks, size = [], 0
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._max_message_bytes:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._max_message_bytes:
                 raise MessageTooLarge(f"the body is over {self._max_message_bytes} bytes")
+        body = b"".join(chunks)
         try:
             return msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
         except msgspec.ValidationError:
@@ -218,21 +242,3 @@ _encode = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value)
 
 def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status_code=status, media_type="application/json")
-
-
-def _reset_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"seed": {"type": "integer", "minimum": 0}, "episode_id": {"type": "string", "maxLength": 255}},
-        "additionalProperties": True,
-    }
-
-
-def _step_schema(spec: EnvironmentSpec) -> dict[str, Any]:
-    action = json_schema(spec.action_type)
-    action.pop("$defs", None)  # the page shows the fields; GET /schema has the whole
-    return {
-        "type": "object",
-        "properties": {"action": action, "timeout_s": {"type": "number", "exclusiveMinimum": 0}},
-        "required": ["action"],
-    }

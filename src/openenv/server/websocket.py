@@ -8,6 +8,7 @@ from typing import Any
 
 from openenv.errors import MessageTooLarge, OpenEnvError
 from openenv.protocol import Close, Hello, Reply, ServerCodec, server_codec
+from openenv.server.exposure import Exposure
 from openenv.session import Peer
 
 __all__ = ["WebSocketEndpoint"]
@@ -26,14 +27,17 @@ class WebSocketEndpoint:
     Args:
         new_peer: Makes the peer that answers a connection's requests.
         greeting: Makes the first frame of protocol v2.
+        exposure: Is told of every connection.
     """
 
-    def __init__(self, new_peer: Callable[[], Peer], greeting: Callable[[], Hello]) -> None:
+    def __init__(self, new_peer: Callable[[], Peer], greeting: Callable[[], Hello], exposure: Exposure) -> None:
         self._new_peer = new_peer
         self._greeting = greeting
+        self._exposure = exposure
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Carry one connection from its handshake to its end."""
+        self._exposure.reached(scope)
         codec, peer, hello = server_codec(scope["subprotocols"]), self._new_peer(), self._greeting()
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": codec.subprotocol})

@@ -97,13 +97,9 @@ class DetachedSessions:
             ResetNeeded: Nobody called reset yet.
             EpisodeLost: It gave way to another session.
         """
-        if self._shared is not None:
-            return self._shared
-        if self._shared_was_lost:
-            raise EpisodeLost(
-                "the shared session gave its place to another one; reset() begins a new episode",
-                details={"reason": "gave_way"},
-            )
+        shared = self.shared()
+        if shared is not None:
+            return shared
         if not self._engine.is_known:
             await self._engine.check()  # only its class tells whether a step needs a reset
         if self._engine.is_lenient:
@@ -111,7 +107,16 @@ class DetachedSessions:
         raise ResetNeeded("no episode is running; POST /reset first")
 
     def shared(self) -> Session | None:
-        """The shared session, if there is one."""
+        """The shared session; ``None`` before the first reset.
+
+        Raises:
+            EpisodeLost: It gave way to another session.
+        """
+        if self._shared is None and self._shared_was_lost:
+            raise EpisodeLost(
+                "the shared session gave its place to another one; reset() begins a new episode",
+                details={"reason": "gave_way"},
+            )
         return self._shared
 
     async def give_way(self) -> None:

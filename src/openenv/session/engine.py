@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from openenv.environment import EnvironmentPlan
 from openenv.errors import (
@@ -50,6 +51,8 @@ class SessionEngine:
         self._reserved = 0  # places of sessions that are being opened
         self._opening: set[asyncio.Task[Session]] = set()
         self._ending: set[asyncio.Task[None]] = set()  # of sessions that nobody waited for
+        self._given_up: set[asyncio.Task[Session]] = set()  # sessions that are to end as soon as they are open
+        self._freed = asyncio.Event()  # a place was given back
         self._extra: set[str] = set()  # ids of the sessions that take no place
         self._checking: asyncio.Task[None] | None = None
         self._stopped = False
@@ -98,18 +101,29 @@ class SessionEngine:
         """Whether a step without a reset is legal."""
         return self._plan is not None and self._plan.lifecycle == "lenient"
 
-    async def open(self, *, counted: bool = True, make_room: Callable[[], Awaitable[None]] | None = None) -> Session:
+    async def open(
+        self,
+        *,
+        counted: bool = True,
+        make_room: Callable[[], Awaitable[None]] | None = None,
+        patience_s: float | None = None,
+    ) -> Session:
         """Build an environment and keep its session. A caller that is cancelled leaves nothing behind.
 
         Args:
             counted: Whether it takes a place; an uncounted one is opened at any capacity.
             make_room: Awaited once the place is reserved and before the environment is built.
+            patience_s: Seconds to wait, where all places are taken, for those of sessions that are ending already;
+                ``None``: no wait.
 
         Raises:
             CapacityReached: All places are taken.
             FactoryFailed: The environment could not be built.
         """
         await self.settle()
+        if counted and patience_s is not None and self._is_place_in_sight:
+            await self._wait_for_place(patience_s)
+            await self.settle()
         if self._stopped:
             raise SessionClosed("the server is stopping")
         if counted and self.active >= self.capacity:
@@ -123,6 +137,18 @@ class SessionEngine:
         except asyncio.CancelledError:
             opening.add_done_callback(self._abandon)
             raise
+
+    @property
+    def _is_place_in_sight(self) -> bool:
+        ending = bool(self._given_up) or any(session.is_ending for session in self._sessions.values())
+        return self.active >= self.capacity and ending
+
+    async def _wait_for_place(self, patience_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self._is_place_in_sight:
+                    self._freed.clear()
+                    await self._freed.wait()
 
     async def settle(self) -> None:
         """Wait for a trial instance to end and, of a class that is not known yet, for the first session."""
@@ -146,6 +172,7 @@ class SessionEngine:
             return session
         finally:
             self._reserved -= counted
+            self._freed.set()
 
     def _abandon(self, opening: asyncio.Task[Session]) -> None:
         """End the session that nobody waits for any more."""
@@ -157,6 +184,7 @@ class SessionEngine:
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
         self._extra.discard(session.id)
+        self._freed.set()
 
     def full(self) -> CapacityReached:
         """The error for one session too many."""
@@ -192,6 +220,16 @@ class SessionEngine:
             await self.close(session)
         except OpenEnvError:
             log.exception("closing an environment of %s failed; its session has ended", self.spec.name)
+
+    async def end_opening(self, opening: asyncio.Task[Session]) -> None:
+        """End a session that may still be opening, once it is open."""
+        self._given_up.add(opening)
+        try:
+            with suppress(OpenEnvError):  # it could not be opened: there is nothing to end
+                await self.end(await opening)
+        finally:
+            self._given_up.discard(opening)
+            self._freed.set()
 
     async def aclose(self) -> None:
         """End all sessions, also those that are being opened. No other can be opened afterwards."""

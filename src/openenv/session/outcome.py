@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from openenv.errors import ObservationInvalid, RewardInvalid
-from openenv.protocol import Observed, fields_beside, observation_part
+from openenv.errors import ExecutionFailed, ObservationInvalid, RewardInvalid
+from openenv.protocol import Observed, fields_beside, is_model, observation_part
 from openenv.types import Observation
 
-__all__ = ["observed"]
+__all__ = ["checked_state", "observed"]
 
 
 def observed(returned: Any, operation: str) -> Observed:
@@ -31,7 +33,7 @@ def observed(returned: Any, operation: str) -> Observed:
     reward = returned.reward
     if reward is not None and not _is_finite(reward):
         raise RewardInvalid(
-            f"{operation}() gave the reward {reward!r}; a reward is a finite number or None",
+            f"{operation}() gave the reward {_shown(reward)}; a reward is a finite number or None",
             details={"reward": None, "done": done, "observation": observation_part(returned)},
         )
     return Observed(
@@ -44,11 +46,32 @@ def observed(returned: Any, operation: str) -> Observed:
     )
 
 
+def checked_state(returned: Any, environment: str) -> Any:
+    """What ``state`` gave, if it can be sent as a state: a State, another pydantic model, or a mapping.
+
+    Raises:
+        ExecutionFailed: It is something else; the message says how to mend the environment of that name.
+    """
+    if isinstance(returned, Mapping) or (is_model(returned) and not isinstance(returned, type)):
+        return returned
+    if inspect.iscoroutine(returned):
+        returned.close()  # or Python would warn that it was never awaited
+        raise ExecutionFailed(f"{environment}.state is async; write 'def state' under @property, without async")
+    if inspect.ismethod(returned):
+        raise ExecutionFailed(f"{environment}.state is a method; make it a property: write @property above it")
+    raise ExecutionFailed(f"{environment}.state is {_name(returned)}; return an instance of State")
+
+
 def _is_finite(reward: Any) -> bool:
     try:
         return math.isfinite(reward)
-    except TypeError:  # a model built without validation may hold anything
+    except (TypeError, OverflowError):  # a model built without validation may hold anything; no float is that large
         return False
+
+
+def _shown(reward: Any) -> str:
+    # Python refuses to write very long integers
+    return f"an integer of {reward.bit_length()} bits" if isinstance(reward, int) else repr(reward)
 
 
 def _name(value: Any) -> str:

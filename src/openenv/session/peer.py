@@ -29,17 +29,29 @@ from openenv.session.detached import DetachedSessions
 from openenv.session.engine import SessionEngine
 from openenv.session.session import Session
 
-__all__ = ["Peer"]
+__all__ = ["ENDING_PATIENCE_S", "Peer"]
+
+ENDING_PATIENCE_S = 5.0
+"""Seconds that an ``open`` waits for the place of a session that is ending: its client has gone and may be back."""
 
 log = logging.getLogger("openenv.session")
 
 
 class Peer:
-    """Answers the requests of one connection. Every request gets a reply; errors are replies too."""
+    """Answers the requests of one connection. Every request gets a reply; errors are replies too.
 
-    def __init__(self, engine: SessionEngine, detached: DetachedSessions) -> None:
+    Args:
+        engine: Where the sessions live.
+        detached: The sessions without a connection; the shared one may have to give way.
+        patience_s: Seconds an ``Open`` waits, where all places are taken, for sessions that are ending already.
+    """
+
+    def __init__(
+        self, engine: SessionEngine, detached: DetachedSessions, patience_s: float = ENDING_PATIENCE_S
+    ) -> None:
         self._engine = engine
         self._detached = detached
+        self._patience_s = patience_s
         self._sessions: dict[str, Session] = {}
         self._opened: dict[str, asyncio.Task[Session]] = {}  # by nonce
         self._nonces: dict[str, str] = {}  # by session id
@@ -47,9 +59,12 @@ class Peer:
         self._gone = False
 
     async def open_only(self) -> Failed | None:
-        """Open the one session of a connection whose requests name none; the refusal if there is one."""
+        """Open the one session of a connection whose requests name none; the refusal if there is one.
+
+        It comes at once: old trainers wait and try again by themselves.
+        """
         try:
-            self._sessions[""] = await self._new_session()
+            self._sessions[""] = await self._new_session(None)
         except OpenEnvError as error:
             return Failed.of(error)
         return None
@@ -90,12 +105,8 @@ class Peer:
         self._sessions.clear()
         self._opened.clear()
         await asyncio.gather(
-            *(self._engine.end(session) for session in sessions), *(self._end_opening(one) for one in openings)
+            *(self._engine.end(session) for session in sessions), *(self._engine.end_opening(one) for one in openings)
         )
-
-    async def _end_opening(self, opening: asyncio.Task[Session]) -> None:
-        with suppress(OpenEnvError):  # it could not be opened: there is nothing to end
-            await self._engine.end(await opening)
 
     async def _run_once(self, request: Request) -> Reply:
         window = self._session(request).window
@@ -140,7 +151,7 @@ class Peer:
             raise SessionClosed("the connection has ended")
         task = self._opened.get(request.nonce)
         if task is None:
-            task = self._opened[request.nonce] = asyncio.create_task(self._new_session())
+            task = self._opened[request.nonce] = asyncio.create_task(self._new_session(self._patience_s))
         try:
             session = await asyncio.shield(task)
         except OpenEnvError:
@@ -150,8 +161,13 @@ class Peer:
         self._nonces[session.id] = request.nonce
         return Opened(session=session.id, nonce=request.nonce, token=session.token)
 
-    async def _new_session(self) -> Session:
-        return await self._engine.open(make_room=self._detached.give_way)
+    async def _new_session(self, patience_s: float | None) -> Session:
+        return await self._engine.open(make_room=self._make_room, patience_s=patience_s)
+
+    async def _make_room(self) -> None:
+        if self._gone:  # while it waited for a place
+            raise SessionClosed("the connection has ended")
+        await self._detached.give_way()
 
     def _reset(self, request: Reset) -> Awaitable[Reply]:
         return self._session(request).reset(request)

@@ -15,7 +15,7 @@ from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, F
 from openenv.protocol import Observed, ReplyWindow, Reset, StateIs, Step
 from openenv.session.executors import EnvironmentExit, Executor
 from openenv.session.lifecycle import Operation, Phase, refusal
-from openenv.session.outcome import observed
+from openenv.session.outcome import checked_state, observed
 from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
 
@@ -88,6 +88,11 @@ class Session:
         return self._turn.locked()
 
     @property
+    def is_ending(self) -> bool:
+        """Whether it was closed, or is about to be after the running request."""
+        return self._closing is not None
+
+    @property
     def plan(self) -> EnvironmentPlan:
         """What the environment's class takes."""
         return self._plan
@@ -129,10 +134,15 @@ class Session:
             return self._leave(returned, "step")
 
     async def state(self) -> StateIs:
-        """Where the episode stands."""
+        """Where the episode stands.
+
+        Raises:
+            ExecutionFailed: ``state`` raised, or gave what is no state.
+        """
         async with self._turn:
             self._admit(Operation.STATE)
-            return StateIs(state=await self._call(STATE, lambda: self._environment.state))
+            found = await self._call(STATE, lambda: self._environment.state)
+            return StateIs(state=checked_state(found, self._plan.name))
 
     async def metadata(self) -> Any:
         """What the environment says of itself."""

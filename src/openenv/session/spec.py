@@ -101,8 +101,8 @@ class EnvironmentSpec:
                 f"invalid {self.action_type.__name__}: {field}: {first['msg']}{more}",
                 details={"errors": errors},
             ) from None
-        except Exception as error:  # an author's validator may raise anything
-            told = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # an author's validator may raise anything, also sys.exit; no await is in here
+            told = f"{type(error).__name__}: {error}".removesuffix(": ")
             raise ActionInvalid(
                 f"invalid {self.action_type.__name__}: its validator raised {told}",
                 details={"errors": [{"loc": [], "msg": told, "type": "validator_raised"}]},

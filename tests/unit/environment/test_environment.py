@@ -229,7 +229,7 @@ class Confused(Walk):
         return View()
 
 
-class HalfAwaited(Walk):
+class HalfConfused(Walk):
     """Asynchronous in ``step_async``, and confused in ``reset``."""
 
     async def reset(self, seed: int | None = None) -> View:
@@ -239,7 +239,7 @@ class HalfAwaited(Walk):
         return View()
 
 
-@pytest.mark.parametrize(("cls", "name"), [(Confused, "step"), (HalfAwaited, "reset")])
+@pytest.mark.parametrize(("cls", "name"), [(Confused, "step"), (HalfConfused, "reset")])
 def test_an_awaited_function_under_the_plain_name_is_refused(cls: type[Walk], name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is async.*name it {name}_async"):
         EnvironmentPlan.of(cls)

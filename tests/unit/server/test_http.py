@@ -216,7 +216,9 @@ async def test_ready_says_why_not(web: Any) -> None:
     assert answer.json()["reason"] == "world could not be built: RuntimeError: boom"
     assert code(await client.get("/metadata")) == (500, "FACTORY_ERROR")
     cls.on_make = "ok"
-    assert (await client.get("/ready")).json() == {"status": "ready", "sessions": {"active": 0, "capacity": 64}}
+    ready = (await client.get("/ready")).json()
+    assert (ready["status"], ready["sessions"]) == ("ready", {"active": 0, "capacity": 64})
+    assert ready["environment"] == {name: (await client.get("/metadata")).json()[name] for name in ready["environment"]}
     assert (await client.get("/metadata")).json()["description"] == "Does what it is told to."
 
 
@@ -278,7 +280,7 @@ class Inner(BaseModel):
 class Tree(Action):
     inner: Inner
     either: Annotated[Cat | Dog, Field(discriminator="kind")]
-    children: list[Tree] = []
+    children: list[Tree]
 
 
 class Cat(BaseModel):
