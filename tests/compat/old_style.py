@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from pydantic import Field
+
 from openenv.core.client_types import StepResult
 from openenv.core.env_client import EnvClient
 from openenv.core.env_server.interfaces import Environment
@@ -138,7 +140,7 @@ class GuessClient(EnvClient[GuessAction, GuessObservation, State]):
 
 
 class DiceAction(Action):
-    rolls: int = 1
+    rolls: int = Field(default=1, ge=1)
 
 
 class DiceObservation(Observation):

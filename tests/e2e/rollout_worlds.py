@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -73,8 +74,21 @@ class Endless(Walk):
         return Place(place=self.place, pid=os.getpid(), reward=1.0)
 
 
+def make_walk() -> Environment:  # a factory: its class is known once it is called
+    return Walk()
+
+
 class Alone(Endless):
     SUPPORTS_CONCURRENT_SESSIONS = False
+'''
+
+SLOW = '''"""An environment whose import says that it has begun, and does not end before it is let."""
+
+import os
+
+with open({says!r}, "w") as says:
+    says.write(f"{{os.getpid()}}\\n")
+open({until!r}).close()
 '''
 
 
@@ -83,6 +97,16 @@ def walk(directory: Path, name: str = "Walk") -> str:
     path = directory / "walk.py"
     path.write_text(WALK, encoding="utf-8")
     return f"{path}:{name}"
+
+
+def slow(directory: Path) -> tuple[str, Path]:
+    """An environment that never comes to serve, as a target, and the pipe that its server's process id comes from."""
+    says, until = directory / "says", directory / "until"
+    for pipe in (says, until):
+        os.mkfifo(pipe)
+    path = directory / "slow.py"
+    path.write_text(SLOW.format(says=str(says), until=str(until)), encoding="utf-8")
+    return str(path), says
 
 
 def forward(observation: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from openenv import EnvClient, GenericEnvClient, SyncEnvClient, create_app
 from openenv.errors import (
     ActionInvalid,
     CapacityReached,
+    ConnectFailed,
     EpisodeDone,
     ExecutionFailed,
     FactoryFailed,
@@ -132,6 +133,16 @@ def test_one_session_too_many(kind: str) -> None:
             assert caught.value.details == {"active_sessions": 1, "max_sessions": 1}
             first.close()
             assert second.reset().done is False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_path_is_named(kind: str) -> None:
+    with (
+        play_server() as (server, _),
+        playing(kind, f"{server.url}/x") as env,
+        pytest.raises(ConnectFailed, match=r"HTTP 403 at the path /x/ws; .* is that its path"),
+    ):
+        env.connect()
 
 
 class Unbuildable(Play):

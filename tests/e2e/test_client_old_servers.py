@@ -261,7 +261,7 @@ def test_an_http_server_that_is_no_openenv(kind: str) -> None:
         try:
             with (
                 playing(kind, f"http://127.0.0.1:{server.server_port}/env") as env,
-                pytest.raises(ConnectFailed, match=r"/env/ws: the server answers HTTP 404; is it an OpenEnv server"),
+                pytest.raises(ConnectFailed, match=r"HTTP 404 at the path /env/ws; is it an OpenEnv server"),
             ):
                 env.reset()
         finally:

@@ -183,7 +183,7 @@ def test_the_number_of_sessions_can_be_set(tmp_path: Path) -> None:
         ("from openenv import create_app\ncreate_app(3)\n", "", ConfigurationError, "must be an Environment class"),
         ("x = 1\n", "", EnvironmentNotFound, "defines no Environment class"),
         (COUNTER + "\nclass Other(Counter): ...\n", "", EnvironmentNotFound, "env.py:Other"),
-        (COUNTER, ":Countr", EnvironmentNotFound, "has no Countr"),
+        (COUNTER, ":Countr", EnvironmentNotFound, "its Environment classes: /"),
         (COUNTER + "\nit = Counter()\n", ":it", ConfigurationError, "got an instance of Counter"),
         ("def build():\n    raise KeyError('k')\n", ":build", FactoryFailed, "KeyError"),
         ("def build():\n    return 3\n", ":build", ConfigurationError, "made neither"),

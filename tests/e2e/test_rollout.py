@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.e2e.rollout_worlds import checked, forward, recorded, road_to, walk
 
-from openenv.errors import CapacityReached, ConfigurationError, ConnectFailed, OpenEnvError, RecordError
+from openenv.errors import CapacityReached, ConfigurationError, ConnectFailed, RecordError
 from openenv.record import Event
 from openenv.rollout import AGENT_ERROR, Progress, RolloutReport, RolloutSettings, plan_episode, run_rollout
 from openenv.rollout.target import served
@@ -194,7 +194,7 @@ async def test_a_server_that_is_gone_stops_the_run_with_what_there_is(tmp_path: 
 
 async def test_a_server_without_enough_places_is_explained(tmp_path: Path) -> None:
     async with served(walk(tmp_path), 3) as url:
-        with pytest.raises(CapacityReached, match=r"places for 3 sessions; .* --concurrency, .* --max-sessions 5$"):
+        with pytest.raises(CapacityReached, match=r"places for 3 sessions; .* --concurrency 3, .* --max-sessions 5$"):
             await run_rollout(settings(url, tmp_path / "runs", concurrency=5), forward)
         # the places are free again, and nothing was recorded
         assert not (tmp_path / "runs").exists()
@@ -205,7 +205,7 @@ async def test_an_environment_for_one_session_takes_one(tmp_path: Path) -> None:
     target = walk(tmp_path, "Alone")
     report = await run_rollout(settings(target, tmp_path / "runs", concurrency=1, episodes=2, max_steps=2), forward)
     assert report.finished == 2
-    with pytest.raises(OpenEnvError):
+    with pytest.raises(ConfigurationError, match=r"^run with --concurrency 1: "):
         await run_rollout(settings(target, tmp_path / "none", concurrency=2), forward)
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.living import watching
-from tests.e2e.rollout_worlds import checked, recorded, walk
+from tests.e2e.rollout_worlds import checked, recorded, slow, walk
 
 import openenv
+from openenv.app.making import embedded
+from openenv.app.resolve import Local, resolve
 
 pytestmark = pytest.mark.e2e
 
@@ -153,6 +155,45 @@ def test_ctrl_c_ends_with_what_there_is(workplace: Path, number: signal.Signals,
     record, episodes = recorded(workplace / "runs")
     assert record.status == "interrupted"
     assert {events[-1].reply["status"] for events in checked(episodes).values()} == {"done", "interrupted"}
+
+
+def test_ctrl_c_while_the_server_starts(workplace: Path) -> None:
+    target, says = slow(workplace)
+    with begun(workplace, "rollout", target) as process, watching(int(says.read_text(encoding="ascii"))) as server:
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=30)
+        assert (process.returncode, printed) == (130, "")
+        assert server.ends()
+    assert errors.splitlines()[1:] == ["The run had not begun; nothing is recorded."]
+    assert not (workplace / "runs").exists()
+
+
+def test_an_environment_for_one_session_is_played_without_being_told(workplace: Path) -> None:
+    arguments = ("rollout", "walk.py:Alone", "--episodes", "3", "--max-steps", "2")
+    done = run(workplace, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "the server takes 1 session at a time, so the run had no more" in done.stderr.splitlines()
+    told = run(workplace, *arguments, "--concurrency", "2")
+    assert told.returncode == 1
+    assert told.stderr.startswith("error: run with --concurrency 1: ")
+    assert "so the run had no more" not in run(workplace, *arguments, "--concurrency", "1").stderr
+
+
+def test_a_run_against_a_url_is_listed_by_the_environments_name(workplace: Path) -> None:
+    with served_by(workplace, "walk.py:Walk") as url:
+        assert run(workplace, "rollout", url, "--episodes", "2").returncode == 0
+    assert " Walk " in run(workplace, "trajectories", "list").stdout
+
+
+@contextmanager
+def served_by(directory: Path, target: str) -> Iterator[str]:
+    local = resolve(str(directory / target))
+    assert isinstance(local, Local)
+    server = embedded(local).start()
+    try:
+        yield server.url
+    finally:
+        server.close()
 
 
 def test_a_second_ctrl_c_ends_an_agent_that_does_not_let_go(workplace: Path) -> None:

@@ -198,7 +198,7 @@ def test_info_of_a_path_and_of_a_url_agree(tmp_path: Path) -> None:
         assert process.wait(DEADLINE_S) == 0
     assert [one.returncode for one in told] == [0, 0], told
     assert told[0].stdout == told[1].stdout
-    for expected in ("Counter", "v1, v2", "0 of 64 taken", "16 MiB", "amount", "no, 1", "total", "integer"):
+    for expected in ("Counter", "v1, v2", "0 of 64 taken", "8 MiB", "amount", "no, 1", "total", "integer"):
         assert expected in told[0].stdout
 
 

@@ -68,6 +68,7 @@ def test_every_dataset_asks_the_same_in_every_process() -> None:
         )
         told.append(done.stdout.splitlines())  # nothing but questions: what datasets print is kept out
     assert len(told[0]) == 3 * len(CONFIGS)
+    assert all(line.startswith("asked ") for line in told[0])
     assert len(CONFIGS) > 100
     assert told[0] == told[1]
 

@@ -34,7 +34,8 @@ def load_app(local: Local, max_sessions: int | None = None) -> ASGIApp:
 
     Raises:
         EnvironmentNotFound: The module, the attribute or the class does not exist.
-        ConfigurationError: It cannot be imported or served, or not with that many sessions.
+        ConfigurationError: It cannot be imported or served, or not with that many sessions; in the last case
+            ``details`` holds the number that it takes as ``max_sessions``.
         FactoryFailed: The function that makes it raised.
     """
     for root in reversed(local.import_roots):
@@ -52,7 +53,10 @@ def _resize(app: ASGIApp, local: Local, max_sessions: int) -> None:
         raise ConfigurationError(
             f"the number of sessions of {local.name} is its own business: {local.app} was not made by create_app"
         )
-    engine.resize(max_sessions)
+    try:
+        engine.resize(max_sessions)
+    except ConfigurationError as error:  # with the number that it does take, for who asked
+        raise ConfigurationError(error.message, details={"max_sessions": engine.capacity}) from error
 
 
 def _found(reference: str) -> Any:
@@ -117,12 +121,16 @@ def _attribute(module: ModuleType, path: str, reference: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise EnvironmentNotFound(f"{reference}: {module.__name__} has no {path}") from None
+            place = reference.removesuffix(f":{path}")
+            classes = ", ".join(f"{place}:{cls.__name__}" for cls in _environments(module))
+            hint = f"; its Environment classes: {classes}" if classes else ""
+            raise EnvironmentNotFound(f"{reference}: {module.__name__} has no {path}{hint}") from None
     return found
 
 
-def _only_environment(module: ModuleType, reference: str) -> type[Environment[Any, Any, Any]]:
-    classes = [
+def _environments(module: ModuleType) -> list[type[Environment[Any, Any, Any]]]:
+    """The Environment classes that a module defines itself and that can be built."""
+    return [
         value
         for value in vars(module).values()
         if isinstance(value, type)
@@ -130,6 +138,10 @@ def _only_environment(module: ModuleType, reference: str) -> type[Environment[An
         and value.__module__ == module.__name__
         and not inspect.isabstract(value)
     ]
+
+
+def _only_environment(module: ModuleType, reference: str) -> type[Environment[Any, Any, Any]]:
+    classes = _environments(module)
     if len(classes) == 1:
         return classes[0]
     if not classes:

@@ -205,7 +205,7 @@ def _unknown(target: str) -> EnvironmentNotFound:
     else:
         hint = "none are."
     remedy = "a path is written ./like/this"
-    if _DISTRIBUTION.fullmatch(target):
+    if not near and _DISTRIBUTION.fullmatch(target):  # nobody should install a name that is mistyped
         remedy = f"to install it: pip install openenv-{_normal(target)}; {remedy}"
     return EnvironmentNotFound(f"no environment {target!r} is installed; {hint} {remedy[0].upper()}{remedy[1:]}")
 

@@ -32,7 +32,10 @@ def rollout(
     ],
     agent: Annotated[str, typer.Option(help="What plays: random, or module:function.")] = "random",
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes to play.")] = 100,
-    concurrency: Annotated[int, typer.Option(min=1, help="Sessions at the same time.")] = 8,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sessions at the same time.", show_default="8, or fewer if the server takes fewer"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of everything random; drawn if not given.")
     ] = None,
@@ -99,7 +102,13 @@ def _play(settings: RolloutSettings, agent: str | Agent) -> int:
             return await run_rollout(settings, agent, on_progress=show, stop=stop)
 
     report = asyncio.run(play())
+    if not report.run:
+        screen.print("The run had not begun; nothing is recorded.", markup=False)
+        return 128 + told[0]
     console().print(report_table(report))
+    if settings.concurrency is None and report.sessions < settings.sessions:
+        takes = f"{report.sessions} session{'s' if report.sessions > 1 else ''} at a time"
+        screen.print(f"the server takes {takes}, so the run had no more", markup=False, soft_wrap=True)
     _say_where(screen, report)
     if report.stopped_by:
         raise report.stopped_by[0]

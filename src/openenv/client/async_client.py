@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from openenv.client.address import Address
 from openenv.client.conversation import Break, Broken, Conversation
 from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of
 from openenv.client.values import Values
-from openenv.errors import ConnectionLost, OpenEnvError
-from openenv.protocol import Close, Failed, GetState, Reply, Request, Reset
+from openenv.errors import CapacityReached, ConnectionLost, OpenEnvError
+from openenv.protocol import Close, Failed, GetState, Hello, Reply, Request, Reset
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from openenv.client.sync_client import SyncEnvClient
 
 __all__ = ["EnvClient", "GenericEnvClient"]
+
+T = TypeVar("T")
 
 log = logging.getLogger("openenv.client")
 
@@ -42,7 +44,9 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         class EchoClient(EnvClient[EchoAction, EchoObservation, EchoState]): ...
 
     One request at a time; use one client per session for several. If the connection breaks in an episode, the
-    request and all that follow raise ``EpisodeLost``; ``reset`` connects again and begins a new episode.
+    request and all that follow raise ``EpisodeLost``; ``reset`` connects again and begins a new episode. After a
+    time-out or a cancellation the server may still be closing the old session; if it has no other place, ``reset``
+    tries again with growing pauses, for ``connect_timeout_s`` in all, before it raises ``CapacityReached``.
 
     Args:
         base_url: Address of the server, ``http(s)://`` or ``ws(s)://``.
@@ -105,6 +109,11 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options.values)
         self._socket: AsyncSocket | None = None
 
+    @property
+    def hello(self) -> Hello | None:
+        """What the server said of itself and its limits; ``None`` while not connected, and from protocol v1."""
+        return self._conversation.hello
+
     def values_for(
         self, action: type[Any] | None, observation: type[Any] | None, state: type[Any] | None
     ) -> Values[ActT, ObsT, StateT]:
@@ -122,7 +131,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         try:
             self._forget_ended()
             if self._socket is None:
-                await self._connect()
+                await self._with_place(self._connect)
         finally:
             self._conversation.end_turn()
         return self
@@ -209,17 +218,34 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         try:
             self._forget_ended()
             self._conversation.admit(request)
-            if self._socket is not None:
-                try:
-                    return await self._exchange(request, timeout_s)
-                except ConnectionLost:
-                    if not isinstance(request, Reset):
-                        raise
-                    # a connection from before may be gone without a sign; a reset can begin on a new one
-            await self._connect()
-            return await self._exchange(request, timeout_s)
+            return await self._with_place(lambda: self._attempt(request, timeout_s))
         finally:
             self._conversation.end_turn()
+
+    async def _attempt(self, request: Request, timeout_s: float | None) -> Reply:
+        if self._socket is not None:
+            try:
+                return self._conversation.placed(await self._exchange(request, timeout_s))
+            except ConnectionLost:
+                if not isinstance(request, Reset):
+                    raise
+                # a connection from before may be gone without a sign; a reset can begin on a new one
+        await self._connect()
+        return self._conversation.placed(await self._exchange(request, timeout_s))
+
+    async def _with_place(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make an attempt, and others while the session that this client gave up may still hold its place."""
+        pauses = self._conversation.pauses(self.options.connect_timeout_s)
+        while True:
+            try:
+                return await attempt()
+            except CapacityReached:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise
+            await asyncio.sleep(pause_s)
+            self._conversation.paused()
+            self._forget_ended()
 
     def _forget_ended(self) -> None:
         """Let go of a connection that ended while nobody was asking; an episode that was running on it is lost."""

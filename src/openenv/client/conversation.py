@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import threading
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Generic
 
@@ -24,6 +25,7 @@ from openenv.errors import (
 )
 from openenv.protocol import (
     ClientConnection,
+    Closed,
     EncodingFailed,
     Failed,
     Hello,
@@ -60,6 +62,10 @@ class Broken(Exception):
         self.why = why
 
 
+_GIVEN_UP_BY_US = {Break.TIMEOUT, Break.CANCELLED, Break.PROTOCOL_ERROR, Break.MESSAGE_TOO_LARGE}
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+
+
 class _Episode(Enum):
     NONE = "none was begun"
     BEGINNING = "one was asked for; whether it has begun is not known"
@@ -81,6 +87,8 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         self._why_lost = ""
         self._connection: ClientConnection | None = None
         self._turn = threading.Lock()  # of a synchronous client two threads may ask at the same moment
+        self._takes_place = False  # the server may keep a place for this connection
+        self._left_place = False  # it may still be closing the session of one that was given up
         self.has_session = False
 
     # Whose turn it is ----------------------------------------------------------------------------
@@ -103,7 +111,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def connected(self, subprotocol: str | None) -> Open | None:
         """Begin on a new connection; the request that opens the session, where the version has one."""
         self._connection = ClientConnection(subprotocol)
-        self.has_session = not self._connection.has_sessions
+        self.has_session = self._takes_place = not self._connection.has_sessions
         if self._episode is _Episode.CLOSED:
             self._episode = _Episode.NONE
         return Open(nonce=secrets.token_hex(8)) if self._connection.has_sessions else None
@@ -116,7 +124,35 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def opened(self, reply: Reply) -> None:
         """Take the answer to ``Open``."""
         self._expect(reply, Opened)
-        self.has_session = True
+        self.has_session, self._left_place = True, False
+
+    def placed(self, reply: Reply) -> Reply:
+        """The same reply; raises ``CapacityReached`` if by it a v1 server, which opens no sessions, says it is full."""
+        if isinstance(reply, Failed) and reply.code == CapacityReached.code and not self.answers_close:
+            self._expect(reply, Opened)
+        self._left_place = False
+        return reply
+
+    def pauses(self, limit_s: float) -> Iterator[float]:
+        """Seconds to wait before each further attempt at a place, growing, ``limit_s`` in all; the first is due after
+        a ``CapacityReached``. There are none unless the place may be one that this client gave up itself."""
+        pause_s, waited_s = _FIRST_PAUSE_S, 0.0
+        while self._left_place and waited_s < limit_s:
+            pause_s = min(pause_s, limit_s - waited_s)
+            yield pause_s
+            waited_s += pause_s
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        self._left_place = False  # who waited in vain is told at once the next time
+
+    def paused(self) -> None:
+        """A pause is over; raises ``SessionClosed`` if the client was closed in it."""
+        if self._episode is _Episode.CLOSED:
+            raise SessionClosed("this client was closed while it waited for a place")
+
+    @property
+    def hello(self) -> Hello | None:
+        """The server's greeting on this connection; ``None`` without one, and in v1."""
+        return None if self._connection is None else self._connection.hello
 
     @property
     def answers_close(self) -> bool:
@@ -125,6 +161,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def closed(self) -> None:
         """Note that the client was closed."""
+        self._leave()
         self._episode, self._connection, self.has_session = _Episode.CLOSED, None, False
 
     # Asking --------------------------------------------------------------------------------------
@@ -168,6 +205,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         if len(frame) * 4 > limit and (size := len(frame.encode())) > limit:  # a character takes up to 4 bytes
             self._connection.withdraw()
             raise LocalProtocolError(f"the message has {size} bytes; this server takes {limit}")
+        self._takes_place = self._takes_place or isinstance(request, Open)
         self._before = self._episode
         if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is _Episode.NONE):
             self._episode = _Episode.BEGINNING
@@ -178,7 +216,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def receive(self, frame: str | bytes) -> Reply | None:
         """The reply in an arriving frame; ``None`` if it answers nothing that is still waited for."""
         assert self._connection is not None
-        return self._connection.receive(frame)
+        reply = self._connection.receive(frame)
+        if isinstance(reply, Closed) or (isinstance(reply, Failed) and reply.code == CapacityReached.code):
+            self._takes_place = False
+        return reply
 
     def result(self, reply: Reply) -> StepResult[ObsT]:
         """The answer to ``reset`` or ``step``, or the error the server raised."""
@@ -201,6 +242,9 @@ class Conversation(Generic[ActT, ObsT, StateT]):
                 why = Break.PROTOCOL_ERROR
             case _:  # whatever interrupts the call from outside
                 why = Break.CANCELLED
+        if why in _GIVEN_UP_BY_US:
+            self._leave()
+        self._takes_place = False
         told = self._tell(why, str(error), had_session)
         return told if isinstance(error, Broken) else error
 
@@ -217,6 +261,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         if why is Break.MESSAGE_TOO_LARGE:
             return MessageTooLarge(message)
         return ConnectionLost(message) if had_session else ConnectFailed(f"no session could be opened: {message}")
+
+    def _leave(self) -> None:
+        self._left_place = self._left_place or self._takes_place
+        self._takes_place = False
 
     def _expect(self, reply: Reply, kind: type[Any]) -> Any:
         if isinstance(reply, kind):

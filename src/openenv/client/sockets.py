@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 
@@ -47,7 +48,8 @@ def connect_failed(options: ClientOptions, error: BaseException) -> ConnectFaile
     match error:
         case InvalidStatus():
             status = error.response.status_code
-            why = f"the server answers HTTP {status}; is it an OpenEnv server, and is the path of its URL right?"
+            path = urlsplit(address.websocket).path
+            why = f"the server answers HTTP {status} at the path {path}; is it an OpenEnv server, and is that its path?"
         case InvalidMessage():
             why = "what answers there is no OpenEnv server; check host and port, and whether it is http or https"
         case TimeoutError():

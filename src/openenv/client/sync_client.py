@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from openenv.client.async_client import EnvClient, GenericEnvClient
 from openenv.client.conversation import Break, Broken, Conversation
-from openenv.errors import ConnectionLost, OpenEnvError
+from openenv.errors import CapacityReached, ConnectionLost, OpenEnvError
 from openenv.protocol import Close, Failed, GetState, Reply, Request, Reset
 from openenv.types import ActT, ObsT, StateT, StepResult
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from openenv.client.sync_socket import SyncSocket
 
 __all__ = ["SyncEnvClient"]
+
+T = TypeVar("T")
 
 log = logging.getLogger("openenv.client")
 
@@ -47,7 +51,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         try:
             self._forget_ended()
             if self._socket is None:
-                self._connect()
+                self._with_place(self._connect)
         finally:
             self._conversation.end_turn()
         return self
@@ -112,17 +116,34 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         try:
             self._forget_ended()
             self._conversation.admit(request)
-            if self._socket is not None:
-                try:
-                    return self._exchange(request, timeout_s)
-                except ConnectionLost:
-                    if not isinstance(request, Reset):
-                        raise
-                    # a connection from before may be gone without a sign; a reset can begin on a new one
-            self._connect()
-            return self._exchange(request, timeout_s)
+            return self._with_place(lambda: self._attempt(request, timeout_s))
         finally:
             self._conversation.end_turn()
+
+    def _attempt(self, request: Request, timeout_s: float | None) -> Reply:
+        if self._socket is not None:
+            try:
+                return self._conversation.placed(self._exchange(request, timeout_s))
+            except ConnectionLost:
+                if not isinstance(request, Reset):
+                    raise
+                # a connection from before may be gone without a sign; a reset can begin on a new one
+        self._connect()
+        return self._conversation.placed(self._exchange(request, timeout_s))
+
+    def _with_place(self, attempt: Callable[[], T]) -> T:
+        """Make an attempt, and others while the session that this client gave up may still hold its place."""
+        pauses = self._conversation.pauses(self.options.connect_timeout_s)
+        while True:
+            try:
+                return attempt()
+            except CapacityReached:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise
+            time.sleep(pause_s)
+            self._conversation.paused()
+            self._forget_ended()
 
     def _forget_ended(self) -> None:
         """Let go of a connection that ended while nobody was asking; an episode that was running on it is lost."""

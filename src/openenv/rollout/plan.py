@@ -15,6 +15,7 @@ __all__ = ["EpisodePlan", "RolloutSettings", "draw_seed", "plan_episode"]
 
 _LARGEST_SEED = 2**63 - 1
 _INDEX = "{index}"
+_CONCURRENCY = 8  # unless something else is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,13 @@ class RolloutSettings:
     Attributes:
         environment: A name, path or URL. A URL is connected to; everything else is served for the time of the run.
         episodes: How many, from 1.
-        concurrency: Sessions at the same time, from 1; never more than there are episodes.
+        concurrency: Sessions at the same time, from 1; never more than there are episodes. ``None``: 8, or fewer where
+            the server takes fewer.
         seed: From 0 to 2**63 - 1; everything random in the run comes from it, and neither the concurrency nor the
             order of the answers changes it.
         out: Directory of the event store.
+        label: What the record calls the environment; ``None``: as it is named here, or for a URL the name that the
+            server there tells.
         max_steps: An episode is cut after so many steps, and counts like one that ended.
         reset_options: Further arguments of every reset, as JSON values; a ``seed`` among them is given instead of the
             episode's own. In texts, also inside of lists and mappings, ``{index}`` stands for the episode's number in
@@ -42,9 +46,10 @@ class RolloutSettings:
 
     environment: str
     episodes: int
-    concurrency: int = 8
+    concurrency: int | None = None
     seed: int
     out: Path = Path("runs")
+    label: str | None = None
     max_steps: int = 1000
     reset_options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +57,7 @@ class RolloutSettings:
 
     def __post_init__(self) -> None:
         for name in ("episodes", "concurrency", "max_steps"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.seed <= _LARGEST_SEED:
             raise ConfigurationError(f"a seed is an integer from 0 to 2**63 - 1, not {self.seed}")
@@ -63,8 +68,8 @@ class RolloutSettings:
 
     @property
     def sessions(self) -> int:
-        """Sessions really used."""
-        return min(self.concurrency, self.episodes)
+        """Sessions wanted."""
+        return min(self.concurrency or _CONCURRENCY, self.episodes)
 
 
 @dataclass(frozen=True)

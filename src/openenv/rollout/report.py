@@ -52,9 +52,9 @@ class RolloutReport:
     """What has come of a rollout. Means are those of finished episodes; failed and interrupted ones have none.
 
     Attributes:
-        run: Id of the run in the store.
+        run: Id of the run in the store; empty if it was told to stop before it began, which is not recorded.
         store: Directory of the store.
-        environment: What was played.
+        environment: What was played, as the record calls it.
         agent: What played it.
         seed: Seed of the run.
         sessions: Sessions at the same time.

@@ -6,9 +6,12 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from openenv.app.resolve import Remote, resolve
 from openenv.client import GenericEnvClient
 from openenv.errors import CapacityReached, ConnectFailed, OpenEnvError, RecordError
 from openenv.record import EventStore, EventWriter, Run, RunStatus
@@ -17,12 +20,14 @@ from openenv.rollout.episode import Outcome, play_episode
 from openenv.rollout.plan import EpisodePlan, RolloutSettings, plan_episode
 from openenv.rollout.recording import EpisodeLog
 from openenv.rollout.report import Progress, RolloutReport, Tally
-from openenv.rollout.target import action_schema, served
+from openenv.rollout.target import action_schema, capacity, served
 from openenv.version import __version__
 
 __all__ = ["run_rollout"]
 
 _PROGRESS_EVERY_S = 0.2
+
+T = TypeVar("T")
 
 OnProgress = Callable[[Progress], None]
 
@@ -53,19 +58,47 @@ async def run_rollout(
             last time when the run is over.
         stop: Set it to end the run early; episodes that have begun are recorded as interrupted.
 
+    Returns:
+        What has come of it. A run that was told to stop before it began, while its server was started or connected
+        to, is not recorded and its report names no run.
+
     Raises:
         OpenEnvError: The run could not begin: the environment, agent, store or server is not as it must be. A run that
             has begun raises nothing of its own. If the call is cancelled, its run is recorded as interrupted.
     """
     early = _prepared(agent)  # before a server is started for nothing
-    async with served(settings.environment, settings.sessions) as url:
-        ready = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
-        clients = await _connected(url, settings)
-        try:
-            rollout = _Rollout(settings, ready, clients, on_progress or _ignore)
-            return await rollout.run(stop or asyncio.Event())
-        finally:
-            await _close(clients)
+    stop = stop or asyncio.Event()
+    async with AsyncExitStack() as open_things:
+        begun = await _unless(stop, _begun(settings, early, open_things))
+        if begun is None:
+            name = early.name if isinstance(early, Agent) else early
+            return _report(_Facts("", settings.label or settings.environment, name, settings.sessions), settings)
+        return await _Rollout(settings, *begun, on_progress or _ignore).run(stop)
+
+
+async def _begun(
+    settings: RolloutSettings, early: Agent | str, open_things: AsyncExitStack
+) -> tuple[Agent, list[GenericEnvClient]]:
+    """The agent, and a connected client for each session; what is to be closed is entered in ``open_things``."""
+    server = served(settings.environment, settings.concurrency and settings.sessions)
+    url = await open_things.enter_async_context(server)
+    agent = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
+    clients: list[GenericEnvClient] = []
+    open_things.push_async_callback(_close, clients)
+    await _connect(url, settings, clients)
+    return agent, clients
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What comes of the work; ``None`` if it is told to stop before, when the work is cancelled."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _prepared(agent: str | Agent | AgentFunction) -> Agent | str:
@@ -79,15 +112,23 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-async def _connected(url: str, settings: RolloutSettings) -> list[GenericEnvClient]:
-    """A session for each that is wanted, or the first error."""
-    clients = [GenericEnvClient(url, headers=settings.headers) for _ in range(settings.sessions)]
-    results = await asyncio.gather(*(client.connect() for client in clients), return_exceptions=True)
-    failures = [result for result in results if isinstance(result, BaseException)]
+async def _connect(url: str, settings: RolloutSettings, clients: list[GenericEnvClient]) -> None:
+    """Add a client with a session for each that is wanted; raises the first error."""
+    clients.append(GenericEnvClient(url, headers=settings.headers))
+    failures = await _failures(clients)
+    wanted = settings.sessions
+    if settings.concurrency is None:
+        wanted = min(wanted, await capacity(url, settings.headers) or wanted)
+    if not failures:
+        clients += [GenericEnvClient(url, headers=settings.headers) for _ in range(wanted - 1)]
+        failures = await _failures(clients[1:])
     if failures:
-        await _close(clients)
-        raise _explained(failures[0], wanted=len(clients), ours=len(clients) - len(failures))
-    return clients
+        raise _explained(failures[0], wanted=wanted, ours=len(clients) - len(failures))
+
+
+async def _failures(clients: list[GenericEnvClient]) -> list[BaseException]:
+    results = await asyncio.gather(*(client.connect() for client in clients), return_exceptions=True)
+    return [result for result in results if isinstance(result, BaseException)]
 
 
 def _explained(failure: BaseException, *, wanted: int, ours: int) -> BaseException:
@@ -96,9 +137,11 @@ def _explained(failure: BaseException, *, wanted: int, ours: int) -> BaseExcepti
     places = failure.details.get("max_sessions", ours)
     others = failure.details.get("active_sessions", ours) - ours
     taken = f", {others} of them taken by others" if others > 0 else ""
+    free = places - max(others, 0)
+    fewer = f"run with --concurrency {free}, or " if free > 0 else ""
     return CapacityReached(
         f"the server has places for {places} sessions{taken}; this run wants {wanted}; "
-        f"lower --concurrency, or start the server with --max-sessions {wanted + max(others, 0)}",
+        f"{fewer}start the server with --max-sessions {wanted + max(others, 0)}",
         details=failure.details,
     )
 
@@ -107,12 +150,24 @@ async def _close(clients: list[GenericEnvClient]) -> None:
     await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)  # the work is done
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What a report says of a run beside its settings and its outcomes; ``run`` is empty if it never began."""
+
+    run: str
+    environment: str
+    agent: str
+    sessions: int
+
+
 class _Rollout:
     def __init__(
         self, settings: RolloutSettings, agent: Agent, clients: list[GenericEnvClient], on_progress: OnProgress
     ) -> None:
         self._settings, self._agent, self._clients, self._on_progress = settings, agent, clients, on_progress
-        self._id = secrets.token_hex(5)
+        named = settings.label or _told_name(settings.environment, clients)
+        self._facts = _Facts(secrets.token_hex(5), named, agent.name, len(clients))
+        self._id = self._facts.run
         self._next = 0
         self._tally = Tally()
         self._began = 0.0
@@ -140,20 +195,21 @@ class _Rollout:
                     stopped_by = stopped_by or (error,)
                     status = "failed"
                 self._on_progress(self._tally.progress(settings.episodes, elapsed_s))
-        return self._report(status, stopped_by, elapsed_s)
+        return _report(self._facts, settings, self._tally, status, stopped_by, elapsed_s)
 
     def _describe(self) -> Run:
         settings = self._settings
         return Run(
             id=self._id,
             started_at=time.time(),
-            environment=settings.environment,
+            environment=self._facts.environment,
             agent=self._agent.name,
             seed=settings.seed,
             settings={
                 "episodes": settings.episodes,
-                "concurrency": settings.sessions,
+                "concurrency": self._facts.sessions,
                 "max_steps": settings.max_steps,
+                **({"target": settings.environment} if settings.environment != self._facts.environment else {}),
                 **({"reset_options": dict(settings.reset_options)} if settings.reset_options else {}),
             },
             versions={"openenv": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
@@ -214,26 +270,41 @@ class _Rollout:
             else:
                 return
 
-    def _report(self, status: RunStatus, stopped_by: tuple[OpenEnvError, ...], elapsed_s: float) -> RolloutReport:
-        settings, finished = self._settings, self._tally.in_order()
-        return RolloutReport(
-            run=self._id,
-            store=settings.out,
-            environment=settings.environment,
-            agent=self._agent.name,
-            seed=settings.seed,
-            sessions=settings.sessions,
-            status=status,
-            stopped_by=stopped_by,
-            episodes=settings.episodes,
-            returns=tuple(outcome.return_ for outcome in finished),
-            lengths=tuple(outcome.length for outcome in finished),
-            cut=sum(outcome.was_cut for outcome in finished),
-            errors=dict(self._tally.errors),
-            interrupted=self._tally.interrupted,
-            steps=self._tally.steps,
-            elapsed_s=elapsed_s,
-        )
+
+def _told_name(environment: str, clients: list[GenericEnvClient]) -> str:
+    """What the environment is called: as the user calls it, but by its own name instead of a URL."""
+    hello = clients[0].hello
+    return hello.environment if hello is not None and isinstance(resolve(environment), Remote) else environment
+
+
+def _report(
+    facts: _Facts,
+    settings: RolloutSettings,
+    tally: Tally | None = None,
+    status: RunStatus = "interrupted",
+    stopped_by: tuple[OpenEnvError, ...] = (),
+    elapsed_s: float = 0.0,
+) -> RolloutReport:
+    tally = tally or Tally()
+    finished = tally.in_order()
+    return RolloutReport(
+        run=facts.run,
+        store=settings.out,
+        environment=facts.environment,
+        agent=facts.agent,
+        seed=settings.seed,
+        sessions=facts.sessions,
+        status=status,
+        stopped_by=stopped_by,
+        episodes=settings.episodes,
+        returns=tuple(outcome.return_ for outcome in finished),
+        lengths=tuple(outcome.length for outcome in finished),
+        cut=sum(outcome.was_cut for outcome in finished),
+        errors=dict(tally.errors),
+        interrupted=tally.interrupted,
+        steps=tally.steps,
+        elapsed_s=elapsed_s,
+    )
 
 
 def _gone(client: GenericEnvClient, error: OpenEnvError) -> OpenEnvError:

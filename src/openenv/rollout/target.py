@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from openenv import make
+from openenv.app.making import embedded
+from openenv.app.resolve import Remote, resolve
 from openenv.client import GenericEnvClient
 from openenv.errors import ConfigurationError, ConnectFailed
+from openenv.runtime import EmbeddedRuntime, EmbeddedServer
 
-__all__ = ["action_schema", "served"]
-
-_SCHEMES = ("http://", "https://", "ws://", "wss://")
+__all__ = ["action_schema", "capacity", "served"]
 
 
 @asynccontextmanager
-async def served(environment: str, sessions: int) -> AsyncIterator[str]:
+async def served(environment: str, sessions: int | None) -> AsyncIterator[str]:
     """The URL of a server of this environment.
 
     Args:
         environment: A URL, which is given back, or a name or path, which is served until the context ends.
-        sessions: How many a server that is started here must take at the same time.
+        sessions: How many a server that is started here must take at the same time; ``None``: as many as it does.
+
+    Raises:
+        OpenEnvError: It cannot be found or started. If the call is cancelled, what was started until then is ended.
     """
-    if environment.startswith(_SCHEMES):
-        yield environment
+    found = resolve(environment)
+    if isinstance(found, Remote):
+        yield found.url
         return
-    owner = await asyncio.to_thread(lambda: make(environment, asynchronous=True, max_sessions=sessions))
     try:
-        yield owner.options.address.http
+        server = await _started(embedded(found, max_sessions=sessions))
+    except ConfigurationError as error:
+        if (most := error.details.get("max_sessions")) is None:
+            raise
+        raise ConfigurationError(f"run with --concurrency {most}: {error}", details=error.details) from error
+    try:
+        yield server.url
     finally:
-        await owner.close()
+        await asyncio.to_thread(server.close)
+
+
+async def _started(runtime: EmbeddedRuntime) -> EmbeddedServer:
+    given_up = threading.Event()
+    starting = asyncio.create_task(asyncio.to_thread(runtime.start, given_up))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        given_up.set()
+        (came,) = await asyncio.gather(starting, return_exceptions=True)
+        if isinstance(came, EmbeddedServer):  # it was faster
+            await asyncio.to_thread(came.close)
+        raise
 
 
 async def action_schema(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -43,18 +66,37 @@ async def action_schema(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
         ConnectFailed: The server cannot be reached.
         ConfigurationError: It tells none.
     """
-    address = GenericEnvClient(url).options.address
-    try:
-        # a proxy of the network has no way back to this machine
-        async with httpx.AsyncClient(headers=dict(headers), trust_env=not address.is_local) as http:
-            answer = await http.get(f"{address.http}/schema", follow_redirects=True)
-    except httpx.HTTPError as error:
-        raise ConnectFailed(f"cannot reach {address.http}: {error or type(error).__name__}") from error
+    answer = await _get(url, "/schema", headers)
     try:
         schema = answer.raise_for_status().json()["action"]
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{address.http}/schema tells no action schema, which the random agent draws from; "
+            f"{answer.url} tells no action schema, which the random agent draws from; "
             "check the URL, or play with --agent module:function"
         ) from error
     return dict(schema)
+
+
+async def capacity(url: str, headers: Mapping[str, str]) -> int | None:
+    """How many sessions the server takes at the same time; ``None`` from one that does not tell.
+
+    Where it serves a factory, it knows the number only once a first session is open.
+
+    Raises:
+        ConnectFailed: The server cannot be reached.
+    """
+    try:
+        found = (await _get(url, "/ready", headers)).json()["sessions"]["capacity"]
+    except (ValueError, KeyError, TypeError):  # an older server, or none of ours
+        return None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+async def _get(url: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
+    address = GenericEnvClient(url).options.address
+    try:
+        # a proxy of the network has no way back to this machine
+        async with httpx.AsyncClient(headers=dict(headers), trust_env=not address.is_local) as http:
+            return await http.get(f"{address.http}{path}", follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise ConnectFailed(f"cannot reach {address.http}: {error or type(error).__name__}") from error

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -61,11 +62,14 @@ class EmbeddedRuntime:
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
 
-    def start(self) -> EmbeddedServer:
+    def start(self, given_up: threading.Event | None = None) -> EmbeddedServer:
         """Start one server. Safe to call from any thread, which may end afterwards.
 
+        Args:
+            given_up: Set it from another thread to end a start that nobody waits for any more, and its child.
+
         Raises:
-            RuntimeFailure: It ended before it was listening, or did not listen in time.
+            RuntimeFailure: It ended before it was listening, did not listen in time, or was given up.
             OpenEnvError: The error that the child reported, as its own class.
         """
         ours, theirs = socket.socketpair()  # neither is inherited by other programs that are started meanwhile
@@ -82,7 +86,7 @@ class EmbeddedRuntime:
             ours.close()
             raise
         try:
-            url = self._wait(ours, process)
+            url = self._wait(ours, process, given_up or threading.Event())
         except BaseException:  # also Ctrl-C while waiting
             _stop(os.getpid(), ours, process, 0.0)
             raise
@@ -93,7 +97,7 @@ class EmbeddedRuntime:
         ours = [self._module, str(fd), str(os.getpid()), json.dumps(self._arguments)]
         return [sys.executable, "-P", "-c", _BOOT, path, *ours]
 
-    def _wait(self, ours: socket.socket, process: subprocess.Popen[bytes]) -> str:
+    def _wait(self, ours: socket.socket, process: subprocess.Popen[bytes], given_up: threading.Event) -> str:
         """The URL that the child reports."""
         deadline = time.monotonic() + self._start_timeout_s
         ours.settimeout(_LOOK_EVERY_S)
@@ -110,6 +114,8 @@ class EmbeddedRuntime:
                 report += received
             elif received == b"" or ended:
                 raise RuntimeFailure(f"the server of {self._name} {_told(process)} before it was listening")
+            if given_up.is_set():
+                raise RuntimeFailure(f"the start of the server of {self._name} was given up")
             if len(report) > _MAX_REPORT_BYTES:
                 raise RuntimeFailure(f"the server of {self._name} reports without end")
             if time.monotonic() > deadline:

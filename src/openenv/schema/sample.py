@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import string
+from contextlib import suppress
 from typing import Any
 
 from openenv.errors import ConfigurationError
@@ -13,7 +14,7 @@ __all__ = ["sample"]
 
 _SPAN = 100  # how far from a bound numbers are drawn where the schema has only one, or none
 _MOST_ITEMS = 4  # how much more than the least is drawn where a schema does not say
-_DEEP = 8  # from here on, lists and mappings get no more items than they must
+_DEEP = 8  # from here on, lists, mappings and models get no more than they must
 _DEEPEST = 24  # a recursion that goes on here has no end that can be drawn
 _TRIES = 100  # for another item where items must differ
 _SAYS_NOTHING = {"title", "description", "default", "examples", "deprecated"}  # about which values fit
@@ -23,8 +24,9 @@ def sample(schema: dict[str, Any], rng: random.Random) -> Any:
     """A random value that fits a schema.
 
     Understood are the schemas that pydantic makes of models, enums, literals, unions, numbers with bounds, text,
-    lists, sets, tuples and mappings. Text is 1 to 8 lowercase letters, within ``minLength`` and ``maxLength``;
-    fields that are not required are left to their default; where anything fits, an integer is drawn.
+    lists, sets, tuples and mappings. Text is 1 to 8 lowercase letters, within ``minLength`` and ``maxLength``; where
+    anything fits, an integer is drawn. Fields that are not required are drawn too, except for free-form ``metadata``,
+    which every action has and none is about, those that cannot be drawn, and those deep in a recursion.
 
     Args:
         schema: A JSON Schema, with ``$defs`` at its root if it refers to any.
@@ -80,6 +82,11 @@ class _Sampler:
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         fields = schema.get("properties", {})
         drawn = {name: self.draw(fields.get(name, {}), depth + 1) for name in schema.get("required", ())}
+        for name, field in fields.items() if depth < _DEEP else ():
+            if name in drawn or (name == "metadata" and _is_free_form(field)):
+                continue
+            with suppress(ConfigurationError):  # it is left to its default
+                drawn[name] = self.draw(field, depth + 1)
         names, values = schema.get("propertyNames", {"type": "string"}), schema.get("additionalProperties", {})
         for _ in range(_TRIES):
             if len(drawn) >= schema.get("minProperties", 0):
@@ -148,6 +155,10 @@ class _Sampler:
             raise ConfigurationError(f"no number fits the schema {schema!r}")
         share = self._rng.random()  # weighed, not low + share * (high - low): the span may be over the largest float
         return min(max(low * (1 - share) + high * share, low), high)
+
+
+def _is_free_form(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "object" and "properties" not in schema and schema.get("additionalProperties") is True
 
 
 def _bounds(schema: dict[str, Any]) -> tuple[float, float]:

@@ -160,7 +160,7 @@ class Settled(Action):
     tree: Node | None = None
     since: datetime | None = None
     mark: str = Field(default="a", pattern="^a$")
-    children: list[Settled] = []
+    children: list[Settled] = Field(default_factory=list)
     again: Endless | None = None
 
 

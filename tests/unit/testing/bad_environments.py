@@ -6,14 +6,14 @@ import random
 import threading
 from typing import Any, ClassVar
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from openenv import Action, Environment, Observation, State
 from openenv.testing import Rule
 
 
 class Roll(Action):
-    sides: int = 6
+    sides: int = Field(default=6, ge=1)
 
 
 class Rolled(Observation):
