@@ -41,9 +41,7 @@ def prepare(job: Job, identity: Identity) -> int:
 def start(prepared: Prepared) -> Running:
     """Start the program."""
     job = prepared.job
-    name = (
-        f"sandbox-{os.path.basename(job.scratch)}-{os.getpid()}"  # a socket that all of the host share has it too
-    )
+    name = f"sandbox-{os.path.basename(job.scratch)}-{os.getpid()}"  # a socket that all of the host share has it too
     kernel.unshare(kernel.CLONE_NEWPID)
 
     def first() -> NoReturn:

@@ -272,7 +272,7 @@ class Awaited(World):
         return State()
 
 
-@pytest.mark.parametrize("is_now", [None, 5, "here", [1], State, object()], ids=repr)
+@pytest.mark.parametrize("is_now", [None, 5, "here", [1], State, object()], ids=lambda is_now: type(is_now).__name__)
 async def test_a_state_that_is_none_is_refused_with_advice(is_now: Any) -> None:
     engine = engine_of(world(Stateless, is_now=is_now))
     session = await engine.open()
