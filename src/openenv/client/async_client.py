@@ -201,11 +201,11 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
     async def _connect(self) -> None:
         from openenv.client.async_socket import AsyncSocket  # here: who only names a client loads no network code
 
-        self._socket = await AsyncSocket.connect(self.options)
-        opening = self._conversation.connected(self._socket.subprotocol)
-        if opening is None:
-            return
+        self._socket = socket = await AsyncSocket.connect(self.options)
         try:
+            opening = self._conversation.connected(socket.subprotocol)
+            if opening is None:
+                return
             self._conversation.greeting(await self._exchange(None, self.options.connect_timeout_s))
             self._conversation.opened(await self._exchange(opening, self.options.message_timeout_s))
         except BaseException:
@@ -244,7 +244,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
                 if pause_s is None:
                     raise
             await asyncio.sleep(pause_s)
-            self._conversation.paused()
+            self._conversation.go_on()
             self._forget_ended()
 
     def _forget_ended(self) -> None:
@@ -256,10 +256,12 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             self._abort()
 
     async def _exchange(self, request: Request | None, timeout_s: float | None) -> Reply:
-        assert self._socket is not None
+        socket = self._socket  # read first: a close by another thread is noted before it takes the socket
+        self._conversation.go_on()
+        assert socket is not None
         frame = None if request is None else self._conversation.frame(request)
         try:
-            return await self._socket.ask(frame, self._conversation.receive, timeout_s)
+            return await socket.ask(frame, self._conversation.receive, timeout_s)
         except BaseException as error:  # cancellation too: its answer must not be taken for the next one's
             told = self._conversation.broken(error)
             self._abort()

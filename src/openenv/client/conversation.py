@@ -88,6 +88,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         self._connection: ClientConnection | None = None
         self._turn = threading.Lock()  # of a synchronous client two threads may ask at the same moment
         self._takes_place = False  # the server may keep a place for this connection
+        self._closed_meanwhile = False  # since the turn was taken
         self._left_place = False  # it may still be closing the session of one that was given up
         self.has_session = False
 
@@ -95,7 +96,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def try_turn(self) -> bool:
         """Take the turn to ask; False while another call has it."""
-        return self._turn.acquire(blocking=False)
+        if not self._turn.acquire(blocking=False):
+            return False
+        self._closed_meanwhile = False
+        return True
 
     def begin_turn(self) -> None:
         """Take the turn to ask; raises ``LocalProtocolError`` while another call has it."""
@@ -110,6 +114,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def connected(self, subprotocol: str | None) -> Open | None:
         """Begin on a new connection; the request that opens the session, where the version has one."""
+        self.go_on()
         self._connection = ClientConnection(subprotocol)
         self.has_session = self._takes_place = not self._connection.has_sessions
         if self._episode is _Episode.CLOSED:
@@ -144,10 +149,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._left_place = False  # who waited in vain is told at once the next time
 
-    def paused(self) -> None:
-        """A pause is over; raises ``SessionClosed`` if the client was closed in it."""
-        if self._episode is _Episode.CLOSED:
-            raise SessionClosed("this client was closed while it waited for a place")
+    def go_on(self) -> None:
+        """Raise ``SessionClosed`` if the client was closed by another thread or task since the turn was taken."""
+        if self._closed_meanwhile:
+            raise SessionClosed("this client was closed while it waited for an answer")
 
     @property
     def hello(self) -> Hello | None:
@@ -162,6 +167,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def closed(self) -> None:
         """Note that the client was closed."""
         self._leave()
+        self._closed_meanwhile = True
         self._episode, self._connection, self.has_session = _Episode.CLOSED, None, False
 
     # Asking --------------------------------------------------------------------------------------
@@ -193,17 +199,19 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def frame(self, request: Request) -> str:
         """The frame of a request. Where this raises, nothing was sent and everything is as it was."""
-        assert self._connection is not None
+        connection = self._connection  # read first: it is gone only after a close is noted
+        self.go_on()
+        assert connection is not None
         try:
-            frame = self._connection.send(request)
+            frame = connection.send(request)
         except OpenEnvError:
             raise
         except (EncodingFailed, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise LocalProtocolError(f"the options cannot be sent as JSON: {error}") from error
-        hello = self._connection.hello
+        hello = connection.hello
         limit = hello.limits.max_message_bytes if hello is not None else math.inf
         if len(frame) * 4 > limit and (size := len(frame.encode())) > limit:  # a character takes up to 4 bytes
-            self._connection.withdraw()
+            connection.withdraw()
             raise LocalProtocolError(f"the message has {size} bytes; this server takes {limit}")
         self._takes_place = self._takes_place or isinstance(request, Open)
         self._before = self._episode
@@ -215,8 +223,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def receive(self, frame: str | bytes) -> Reply | None:
         """The reply in an arriving frame; ``None`` if it answers nothing that is still waited for."""
-        assert self._connection is not None
-        reply = self._connection.receive(frame)
+        connection = self._connection  # read first: it is gone only after a close is noted
+        self.go_on()
+        assert connection is not None
+        reply = connection.receive(frame)
         if isinstance(reply, Closed) or (isinstance(reply, Failed) and reply.code == CapacityReached.code):
             self._takes_place = False
         return reply
