@@ -119,8 +119,10 @@ def test_the_check_sees_the_files_as_they_are_and_nothing_else(env: TerminalEnvi
 
 def test_the_shell_cannot_read_a_check(env: TerminalEnvironment) -> None:
     env.reset(task={"instruction": "x", "check": "test word = se''cret-word"})
-    seen = run(env, "cat /proc/*/cmdline /proc/*/environ 2>&1 | grep -c 'cret-word'")
-    assert seen.output.splitlines()[-2] == "1"  # that of grep itself is there, with one quote less
+    seen = run(env, "cat /proc/*/cmdline /proc/*/environ > all 2>/dev/null; wc -c < all; grep -ac 'cret-w[o]rd' all")
+    size, found = seen.output.splitlines()[-3:-1]
+    assert int(size) > 100
+    assert found == "0"
     seen = run(env, "grep -rl 'not to be count''ed' / --include=tasks.py 2>/dev/null")
     assert "tasks.py\n" not in seen.output.partition("/dev/null\n")[2]
 
