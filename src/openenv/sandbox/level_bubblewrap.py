@@ -66,10 +66,12 @@ def _arguments(job: Job, identity: Identity) -> list[str]:
         words += ["--setenv", name, value]
     inside = [job.workdir, *(bind.inside for bind in _rest(job))]
     parents = {str(parent) for path in inside for parent in PurePosixPath(path).parents} - {"/", "/tmp", "/etc"}  # noqa: S108
-    for parent in sorted(parents):  # bwrap itself would make them for root alone
-        words += ["--perms", "0755", "--dir", parent]
+    # made here because bwrap itself would make them for root alone; below /tmp once that is there
+    early = [parent for parent in sorted(parents) if not parent.startswith("/tmp/")]  # noqa: S108 - inside
+    words += [word for parent in early for word in ("--perms", "0755", "--dir", parent)]
     words += ["--ro-bind", f"{scratch}/root/etc", "/etc"]
     words += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{scratch}/tmp", "/tmp"]  # noqa: S108 - inside
+    words += [word for parent in sorted(parents - {*early}) for word in ("--perms", "0755", "--dir", parent)]
     words += ["--bind", f"{scratch}/tmp", "/dev/shm", "--bind", f"{scratch}/work", job.workdir]  # noqa: S108
     for bind in _rest(job):
         words += ["--symlink", bind.link, bind.inside] if bind.link else ["--ro-bind", bind.host, bind.inside]
