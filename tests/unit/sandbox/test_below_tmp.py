@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.sandbox.playing import sandbox_at
 
 from openenv.sandbox import Level, Limits, python_paths
-from tests.unit.sandbox.playing import sandbox_at
 
 
 @pytest.mark.parametrize("level", [level for level in Level if level is not Level.RLIMITS])
