@@ -1,4 +1,4 @@
-"""JSON values laid out for people: short fields on a line, long texts as blocks, Python code in colour."""
+"""Values laid out for people: short fields on a line, long texts as blocks, Python code in colour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.style import Style
 from rich.syntax import Syntax
 from rich.text import Text
 
-from openenv.rollout.pictures import picture_note
+from openenv.rollout.pictures import note_of
 
 __all__ = ["Layout", "laid_out", "printable"]
 
@@ -48,19 +48,20 @@ def laid_out(value: Any, layout: Layout, *, indent: int = 0, name: str = "") -> 
     """A value as lines and blocks, ready to print; control characters are shown, not obeyed.
 
     Args:
-        value: Made of JSON values.
+        value: Made of JSON values, and of what the record keeps beside them, such as bytes and arrays.
         layout: How much of it.
         indent: Columns left free before it.
         name: The name of the field that it is the value of; some names, such as ``code``, say how it is shown.
     """
-    if isinstance(value, dict):
+    value = _read(value)
+    if isinstance(value, dict) and note_of(value) is None:
         yield from _fields(value, layout, indent)
     elif (short := _short(value, name)) is not None:
         yield _Passage(short, indent)
     elif isinstance(value, str):
         style = _GUTTERS.get(name, "dim")
         yield _Passage(_block(value, name, layout), indent, gutter="│ ", style=style, by_words=name not in _VERBATIM)
-    elif isinstance(value, list) and any(isinstance(one, dict | list) or _is_long(one) for one in value):
+    elif isinstance(value, list) and any(map(_is_for_itself, value)):
         named = ((f"[{index}]", one) for index, one in enumerate(value))
         yield from _named(named, layout, indent)
     else:
@@ -71,6 +72,17 @@ def printable(text: str) -> str:
     """The text without colours and with its other control characters written out, such as ``\\x1b``."""
     plain = _COLOURS.sub("", text.replace("\r\n", "\n"))
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def _read(value: Any) -> Any:
+    """What is shown of a value: of a content block that is text, the text alone."""
+    if isinstance(value, dict) and value.keys() == {"type", "text"} and value["type"] == "text":
+        return value["text"]
+    return value
+
+
+def _is_for_itself(value: Any) -> bool:
+    return isinstance(value, dict | list) or _is_long(value) or note_of(value) is not None
 
 
 _GUTTERS = {"stderr": "red", "traceback": "red"}
@@ -120,7 +132,8 @@ def _fields(fields: dict[str, Any], layout: Layout, indent: int) -> Iterator[_Pa
 def _named(items: Iterable[tuple[str, Any]], layout: Layout, indent: int) -> Iterator[_Passage]:
     """Neighbours that are short share a line; the others get their name above them."""
     line: list[Text] = []
-    for name, value in items:
+    for key, unread in items:
+        name, value = str(key), _read(unread)
         label = Text(f"{printable(name)}: ", style="cyan")
         if (short := _short(value, name)) is not None:
             line.append(Text.assemble(label, short))
@@ -139,8 +152,8 @@ def _joined(parts: list[Text], indent: int) -> Iterator[_Passage]:
 
 def _short(value: Any, name: str) -> Text | None:
     """The value where it fits behind its name, else None."""
-    if (note := picture_note(value)) is not None:
-        return Text(f"<{note}>", style="magenta")
+    if (note := note_of(value)) is not None:
+        return Text(f"<{printable(note)}>", style="magenta")
     if isinstance(value, str):
         if _is_long(value) or (name in _TEXTS and value.strip()):
             return None
@@ -156,6 +169,8 @@ def _is_long(value: Any) -> bool:
 
 
 def _holds_long(value: Any) -> bool:
+    if note_of(value) is not None:
+        return True
     if isinstance(value, dict):
         return any(_holds_long(one) or (name in _TEXTS and bool(one)) for name, one in value.items())
     return any(map(_holds_long, value)) if isinstance(value, list) else _is_long(value)
@@ -211,4 +226,13 @@ def _left_out(what: str) -> Text:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    """The value as JSON; what JSON has no form for is written as Python would."""
+    try:
+        return msgspec.json.encode(value, enc_hook=_hook).decode()
+    except (TypeError, ValueError, UnicodeEncodeError):  # keys that are no texts, numbers beyond 64 bits
+        return repr(value)
+
+
+def _hook(value: Any) -> Any:
+    as_list = getattr(value, "tolist", None)
+    return as_list() if callable(as_list) else str(value)

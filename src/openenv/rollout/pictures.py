@@ -1,20 +1,40 @@
-"""Recognizes pictures among the JSON values of an event and says how large they are."""
+"""Short notes in place of what nobody reads: pictures, content blocks, bytes and arrays in events."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import Any
 
-__all__ = ["picture_note"]
+from openenv.types.media import image_size, mime_of_data
+
+__all__ = ["note_of", "picture_note"]
 
 _DATA_URL = re.compile(r"data:image/([\w.+-]+)[^,]*;base64,", re.IGNORECASE)
 _SHORTEST = 64  # characters; no picture is smaller
 _FEWEST_PIXELS = 8  # to a side; below, an array is more likely a table
-_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP"}
-# The frame headers of JPEG (ITU-T T.81, table B.1): SOF0 to SOF15 without DHT, JPG and DAC, which lie among them.
-_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FEW = 16  # numbers of an array that are still read one by one
+_SURE = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WebP"}
+_BLOCKS = {"image", "audio", "file"}
+_FIELDS_OF_BLOCKS = {"type", "data", "url", "mime_type", "name", "alt"}
+
+
+def note_of(value: Any) -> str | None:
+    """What a value is, for values that are no reading matter; None for all others.
+
+    A content block is noted as ``image/png, 640x480, 12 kB, board.png``, and so are bytes; a numpy array as
+    ``float32 array, 84 x 84``; what else is a picture as in ``picture_note``.
+    """
+    if isinstance(value, dict):
+        return _block_note(value)
+    if isinstance(value, bytes):
+        return _data_note(value, mime_of_data(value) or "bytes")
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and value.size > _FEW:
+        if str(value.dtype) == "uint8" and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= _FEWEST_PIXELS:
+            return _pixels_note(shape[1], shape[0], shape[2])
+        return f"{value.dtype} array, {' x '.join(f'{side:,}' for side in shape)}"
+    return picture_note(value)
 
 
 def picture_note(value: Any) -> str | None:
@@ -30,40 +50,51 @@ def picture_note(value: Any) -> str | None:
     return None
 
 
+def _block_note(block: dict[Any, Any]) -> str | None:
+    """A note of a content block that is no text, in the form that events hold it in."""
+    mime, data, url = block.get("mime_type"), block.get("data"), block.get("url")
+    if block.get("type") not in _BLOCKS or not block.keys() <= _FIELDS_OF_BLOCKS or not isinstance(mime, str):
+        return None
+    if isinstance(data, str):
+        try:
+            data = base64.b64decode(data, validate=True)
+        except ValueError:  # binascii's own error, and text that is not ASCII
+            return None
+    if isinstance(data, bytes):
+        parts = [_data_note(data, mime)]
+    elif isinstance(url, str):
+        parts = [f"{mime} at {url}"]
+    else:
+        return None
+    parts += [one for one in (block.get("name"), block.get("alt")) if isinstance(one, str) and one]
+    return ", ".join(parts)
+
+
+def _data_note(data: bytes, what: str) -> str:
+    size = image_size(data)
+    return ", ".join([what, *([f"{size[0]}x{size[1]}"] if size else []), _amount(len(data))])
+
+
+def _amount(length: int) -> str:
+    if length < 1000:
+        return f"{length} bytes" if length != 1 else "1 byte"
+    return f"{length / 1e3:.0f} kB" if length < 999_500 else f"{length / 1e6:,.1f} MB"
+
+
 def _file_note(text: str) -> str | None:
     url = _DATA_URL.match(text)
     if url is None and (len(text) < _SHORTEST or any(character.isspace() for character in text[:_SHORTEST])):
         return None
     try:
         data = base64.b64decode(text[url.end() if url else 0 :], validate=url is None)
-    except (binascii.Error, ValueError):
+    except ValueError:  # binascii's own error, and text that is not ASCII
         return f"{url[1].upper()} picture, damaged" if url else None
-    kind = next((name for magic, name in _MAGIC.items() if data.startswith(magic)), "")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        kind = "WebP"
-    if kind in ("", "BMP") and url is None:  # two letters of magic are too few to be sure
+    kind = _SURE.get(mime_of_data(data) or "")
+    if kind is None and url is None:  # the first bytes of other formats are too few to be sure
         return None
-    size = _size(data, kind)
+    size = image_size(data)
     measured = f", {size[0]:,} x {size[1]:,}" if size else ""
     return f"{kind or (url[1].upper() if url else '')} picture{measured}, {len(data):,} bytes"
-
-
-def _size(data: bytes, kind: str) -> tuple[int, int] | None:
-    """Width and height in pixels, where the file says them in a place that is easy to find."""
-    if kind == "PNG" and len(data) >= 24:
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if kind == "GIF" and len(data) >= 10:
-        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
-    return _jpeg_size(data) if kind == "JPEG" else None
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in _JPEG_FRAMES:
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
 
 
 def _array_note(rows: list[Any]) -> str | None:
@@ -79,7 +110,11 @@ def _array_note(rows: list[Any]) -> str | None:
         for pixel in row:
             if not isinstance(pixel, list) or len(pixel) != len(first) or not all(map(_is_byte, pixel)):
                 return None
-    return f"picture, {width:,} x {len(rows):,}, as an array of {'RGB' if len(first) == 3 else 'RGBA'} pixels"
+    return _pixels_note(width, len(rows), len(first))
+
+
+def _pixels_note(width: int, height: int, samples: int) -> str:
+    return f"picture, {width:,} x {height:,}, as an array of {'RGB' if samples == 3 else 'RGBA'} pixels"
 
 
 def _is_byte(value: Any) -> bool:

@@ -63,6 +63,7 @@ def _readable(cls: type[Any], kind: str) -> CoreSchema:
             raise ValueError(str(error)) from error
 
     described: dict[str, Any] = {"type": "array", "items": {}} if kind == "array" else {"type": kind}
+    described["x-openenv"] = _told(cls, kind)
     return core_schema.no_info_before_validator_function(
         read,
         core_schema.is_instance_schema(cls),
@@ -71,6 +72,16 @@ def _readable(cls: type[Any], kind: str) -> CoreSchema:
         ),
         metadata={"pydantic_js_functions": [lambda _schema, _handler: dict(described)]},
     )
+
+
+def _told(cls: type[Any], kind: str) -> dict[str, str]:
+    """What protocol v2 makes of a numpy type: its kind, and its dtype where the class has one."""
+    if kind == "array":
+        return {"kind": "ndarray"}
+    import numpy
+
+    is_concrete = cls.__module__ == "numpy" and cls in numpy.sctypeDict.values() and numpy.dtype(cls).itemsize > 0
+    return {"kind": "scalar", **({"dtype": numpy.dtype(cls).str} if is_concrete else {})}
 
 
 def _array(value: Any) -> Any:

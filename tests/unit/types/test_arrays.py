@@ -137,9 +137,12 @@ def test_schemas() -> None:
     array = {"type": "array", "items": {}}
     plain = {name: {k: v for k, v in field.items() if k in ("type", "items")} for name, field in fields.items()}
     assert plain["frame"] == array
-    assert fields["pixels"]["anyOf"] == fields["maybe"]["anyOf"] == [array, {"type": "null"}]
-    assert fields["named"]["additionalProperties"] == array
-    assert fields["many"]["items"] == array
+    known, unknown = {"kind": "ndarray", "dtype": "<f4"}, {"kind": "ndarray"}
+    assert fields["pixels"]["anyOf"] == [{**array, "x-openenv": known}, {"type": "null"}]
+    assert fields["maybe"]["anyOf"] == [{**array, "x-openenv": unknown}, {"type": "null"}]
+    assert {**fields["named"]["additionalProperties"], "x-openenv": 0} == {**array, "x-openenv": 0}
+    assert {**fields["many"]["items"], "x-openenv": 0} == {**array, "x-openenv": 0}
+    assert fields["energy"]["x-openenv"]["kind"] == "scalar"
     assert {name: plain[name]["type"] for name in ("energy", "level", "alive", "label")} == {
         "energy": "number",
         "level": "integer",
