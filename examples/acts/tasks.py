@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import runpy
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openenv.errors import MissingExtra, RuntimeFailure
+from openenv.errors import MissingExtra
 from openenv.rollout import RolloutReport, RolloutSettings, run_rollout
 from openenv.rollout.display import console
+from openenv.testing import serving_command
 
 __all__ = ["Answered", "own_python", "play", "show"]
 
@@ -67,7 +64,8 @@ async def play(python: Path, sessions: int, seed: int, out: Path) -> list[Answer
     solve = runpy.run_path(str(SOLVER))["solve"]
     screen = console(stderr=True)
     answered = []
-    with _serving(python, sessions) as url:
+    serve = [str(python), "-m", "openenv", "serve", "reasoning_gym", "--port", "0", "--max-sessions", str(sessions)]
+    with serving_command(serve) as url:
         screen.print(f"A server process serves reasoning_gym at {url}.", markup=False)
         for kind, count, understood in KINDS:
             settings = RolloutSettings(
@@ -83,24 +81,6 @@ async def play(python: Path, sessions: int, seed: int, out: Path) -> list[Answer
                 raise report.stopped_by[0]
             answered.append(Answered(kind, understood, report))
     return answered
-
-
-@contextmanager
-def _serving(python: Path, sessions: int) -> Iterator[str]:
-    """A server of reasoning_gym until the context ends; gives its URL."""
-    command = [str(python), "-m", "openenv", "serve", "reasoning_gym", "--port", "0", "--max-sessions", str(sessions)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        assert server.stdout is not None
-        said = []
-        try:
-            for line in server.stdout:
-                said.append(line)
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    yield found[0]
-                    return
-            raise RuntimeFailure(f"the server of reasoning_gym ended: {''.join(said)}")
-        finally:
-            server.terminate()
 
 
 def show(screen: Console, answered: list[Answered]) -> bool:

@@ -6,8 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 import openenv
 import openenv_blackjack
 from openenv import ActionInvalid
-from openenv.environment import find_manifest, read_manifest
+from openenv.testing import serving_command
 from openenv_blackjack import BlackjackAction, BlackjackClient, BlackjackObservation, BlackjackState
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -26,37 +24,8 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def address() -> Iterator[str]:
     """A server of the package's own command, on a port the system chose."""
     command = [sys.executable, "-c", "from openenv_blackjack.server.app import main; main(port=0)"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            said = []
-            for line in server.stderr:
-                said.append(line)
-                if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield found[1]
-        finally:
-            server.kill()
-
-
-def test_the_manifest_names_what_there_is() -> None:
-    path = find_manifest(Path(openenv_blackjack.__file__).parent)
-    assert path is not None
-    manifest = read_manifest(path)
-    assert (manifest.name, manifest.port, manifest.version) == ("blackjack", 8000, "1.0.0")
-    module, _, attribute = str(manifest.app).partition(":")
-    assert attribute == "app"
-    assert find_spec(module) is not None
-
-
-def test_the_entry_point_names_the_typed_client() -> None:
-    (found,) = entry_points(group="openenv.environments", name="blackjack")
-    assert found.load() is BlackjackClient
-    assert BlackjackClient.action_type is BlackjackAction
-    assert BlackjackClient.observation_type is BlackjackObservation
-    assert BlackjackClient.state_type is BlackjackState
+    with serving_command(command) as url:
+        yield url
 
 
 def test_the_package_has_no_other_names() -> None:

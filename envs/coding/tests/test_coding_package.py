@@ -9,8 +9,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import pytest
 import openenv
 import openenv_coding
 from openenv import ActionInvalid
-from openenv.environment import find_manifest, read_manifest
+from openenv.testing import serving_command
 from openenv_coding import CodingAction, CodingClient, CodingObservation, CodingState
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -29,40 +27,11 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def address(level: str) -> Iterator[str]:
     """A server of the package's own command, on a port the system chose."""
     command = [sys.executable, "-c", "from openenv_coding.server.app import main; main(port=0)"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            said = []
-            for line in server.stderr:
-                said.append(line)
-                if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield found[1]
-        finally:
-            server.terminate()
+    with serving_command(command) as url:
+        yield url
 
 
 pytestmark = pytest.mark.parametrize("level", [pytest.param("", id="default")])
-
-
-def test_the_manifest_names_what_there_is(level: str) -> None:
-    path = find_manifest(Path(openenv_coding.__file__).parent)
-    assert path is not None
-    manifest = read_manifest(path)
-    assert (manifest.name, manifest.port, manifest.version) == ("coding", 8000, "1.0.0")
-    module, _, attribute = str(manifest.app).partition(":")
-    assert attribute == "app"
-    assert find_spec(module) is not None
-
-
-def test_the_entry_point_names_the_typed_client(level: str) -> None:
-    (found,) = entry_points(group="openenv.environments", name="coding")
-    assert found.load() is CodingClient
-    assert CodingClient.action_type is CodingAction
-    assert CodingClient.observation_type is CodingObservation
-    assert CodingClient.state_type is CodingState
 
 
 def test_the_package_has_no_other_names(level: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 import openenv
 import openenv_echo
 from openenv import ActionInvalid
-from openenv.environment import find_manifest, read_manifest
+from openenv.testing import serving_command
 from openenv_echo import EchoAction, EchoClient, EchoObservation, EchoState
 from openenv_echo.server.environment import EchoEnvironment
 
@@ -26,19 +25,8 @@ from openenv_echo.server.environment import EchoEnvironment
 def address() -> Iterator[str]:
     """A server of the package's own command, on a port the system chose."""
     command = [sys.executable, "-c", "from openenv_echo.server.app import main; main(port=0)"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            said = []
-            for line in server.stderr:
-                said.append(line)
-                if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield found[1]
-        finally:
-            server.kill()
+    with serving_command(command) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -80,19 +68,7 @@ def test_a_message_is_text() -> None:
         EchoAction(message=5)  # type: ignore[arg-type]
 
 
-def test_the_package_declares_what_there_is() -> None:
-    path = find_manifest(Path(openenv_echo.__file__).parent)
-    assert path is not None
-    manifest = read_manifest(path)
-    assert (manifest.name, manifest.port, manifest.version) == ("echo", 8000, "1.0.0")
-    module, _, attribute = str(manifest.app).partition(":")
-    assert attribute == "app"
-    assert find_spec(module) is not None
-    (found,) = entry_points(group="openenv.environments", name="echo")
-    assert found.load() is EchoClient
-    assert EchoClient.action_type is EchoAction
-    assert EchoClient.observation_type is EchoObservation
-    assert EchoClient.state_type is EchoState
+def test_the_package_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match="Mirror"):
         openenv_echo.Mirror  # noqa: B018 - the access is the test
 
@@ -105,6 +81,15 @@ def test_each_side_loads_its_own(module: str, not_loaded: set[str]) -> None:
     code = f"import sys, {module}; print(*sorted({not_loaded!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.e2e
+def test_a_port_in_use_is_told_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code = f"from openenv_echo.server.app import main; main(port={taken.getsockname()[1]})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: port \d+ on 127\.0\.0\.1 is in use; .*\n", done.stderr)
 
 
 @pytest.mark.e2e

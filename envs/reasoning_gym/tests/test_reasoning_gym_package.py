@@ -4,38 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 import openenv_reasoning_gym
-from openenv.environment import find_manifest, read_manifest
-from openenv_reasoning_gym import (
-    ReasoningGymAction,
-    ReasoningGymClient,
-    ReasoningGymObservation,
-    ReasoningGymState,
-)
-
-
-def test_the_manifest_names_what_there_is() -> None:
-    path = find_manifest(Path(openenv_reasoning_gym.__file__).parent)
-    assert path is not None
-    manifest = read_manifest(path)
-    assert (manifest.name, manifest.port, manifest.version) == ("reasoning_gym", 8000, "1.0.0")
-    module, _, attribute = str(manifest.app).partition(":")
-    assert attribute == "app"
-    assert find_spec(module) is not None
-
-
-def test_the_entry_point_names_the_typed_client() -> None:
-    (found,) = entry_points(group="openenv.environments", name="reasoning_gym")
-    assert found.load() is ReasoningGymClient
-    assert ReasoningGymClient.action_type is ReasoningGymAction
-    assert ReasoningGymClient.observation_type is ReasoningGymObservation
-    assert ReasoningGymClient.state_type is ReasoningGymState
 
 
 def test_the_package_has_no_other_names() -> None:

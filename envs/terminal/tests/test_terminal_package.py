@@ -6,19 +6,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import openenv
-import openenv_terminal
 from openenv import ActionInvalid
-from openenv.environment import find_manifest, read_manifest
 from openenv.sandbox import Level, probe
-from openenv_terminal import TerminalAction, TerminalClient, TerminalObservation, TerminalState
+from openenv.testing import serving_command
+from openenv_terminal import TerminalAction, TerminalClient
 from openenv_terminal.keys import NAMED_KEYS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -40,37 +37,8 @@ def address() -> Iterator[str]:
     if not any(found.available for found in probe() if found.level is not Level.RLIMITS):
         pytest.skip("no sandbox holds here; apt-get install bubblewrap")
     command = [sys.executable, "-c", "from openenv_terminal.server.app import main; main(port=0)"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            said = []
-            for line in server.stderr:
-                said.append(line)
-                if found := re.search(r"running on (http://127\.0\.0\.1:\d+)", line):
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield found[1]
-        finally:
-            server.kill()
-
-
-def test_the_manifest_names_what_there_is() -> None:
-    path = find_manifest(Path(openenv_terminal.__file__).parent)
-    assert path is not None
-    manifest = read_manifest(path)
-    assert (manifest.name, manifest.port, manifest.version) == ("terminal", 8000, "1.0.0")
-    module, _, attribute = str(manifest.app).partition(":")
-    assert attribute == "app"
-    assert find_spec(module) is not None
-
-
-def test_the_entry_point_names_the_typed_client() -> None:
-    (found,) = entry_points(group="openenv.environments", name="terminal")
-    assert found.load() is TerminalClient
-    assert TerminalClient.action_type is TerminalAction
-    assert TerminalClient.observation_type is TerminalObservation
-    assert TerminalClient.state_type is TerminalState
+    with serving_command(command) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from openenv.testing.check import ContractBroken, Report, check_env
     from openenv.testing.contract import EnvironmentContract
-    from openenv.testing.loopback import serving
+    from openenv.testing.loopback import serving, serving_command
     from openenv.testing.rules import Rule
 
 _HOME = {
@@ -18,9 +18,10 @@ _HOME = {
     "Rule": "openenv.testing.rules",
     "check_env": "openenv.testing.check",
     "serving": "openenv.testing.loopback",
+    "serving_command": "openenv.testing.loopback",
 }
 
-__all__ = ["ContractBroken", "EnvironmentContract", "Report", "Rule", "check_env", "serving"]
+__all__ = ["ContractBroken", "EnvironmentContract", "Report", "Rule", "check_env", "serving", "serving_command"]
 
 
 def __getattr__(name: str) -> Any:  # check_env must not load a web server

@@ -99,6 +99,12 @@ class EnvironmentContract:
     def test_r16_it_describes_itself(self) -> None:
         self._hold(Rule.R16)
 
+    def test_r17_its_manifest_names_what_there_is(self) -> None:
+        self._hold(Rule.R17)
+
+    def test_r18_its_entry_point_is_its_client(self) -> None:
+        self._hold(Rule.R18)
+
     def test_it_can_be_served_and_played(self) -> None:
         evidence = self._evidence()
         app = create_app(type(self).environment, evidence.spec.action_type, evidence.spec.observation_type)

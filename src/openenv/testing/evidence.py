@@ -90,6 +90,7 @@ class Evidence:
             first one's seed, ``other`` the seed after that; ``idle`` was closed at once. Where several instances
             are allowed, ``turn-main`` and ``turn-other`` are ``again`` and ``other`` stepped in turn.
         threads: Names of the threads that were left.
+        cls: The environment's class, once an instance could be built.
     """
 
     spec: EnvironmentSpec
@@ -99,6 +100,7 @@ class Evidence:
     bad_pair: str | None = None
     plays: dict[str, Play] = field(default_factory=dict)
     threads: list[str] = field(default_factory=list)
+    cls: type[AnyEnvironment] | None = None
 
     @property
     def moments(self) -> list[Moment]:
@@ -115,8 +117,8 @@ async def gather(env: Callable[[], AnyEnvironment], settings: Settings) -> Evide
     before = set(threading.enumerate())
     evidence = Evidence(EnvironmentSpec.of(env, Action, Observation), settings.seed)
     try:
-        cls, evidence.spec = await declared(env, settings)
-        evidence.unusable = _uncallable(cls)
+        evidence.cls, evidence.spec = await declared(env, settings)
+        evidence.unusable = _uncallable(evidence.cls)
         if evidence.unusable is None:
             await _play_all(evidence, settings)
     except FactoryFailed as error:

@@ -1,18 +1,25 @@
-"""A real server on loopback, for the time of a test."""
+"""A real server on loopback, in this process or in one of its own, for the time of a test."""
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from typing import Any
 
 import uvicorn
 
-__all__ = ["serving"]
+from openenv.errors import RuntimeFailure
+
+__all__ = ["serving", "serving_command"]
 
 _GRACE_S = 5
+_END_S = 30  # for a server that ends its own children
+_URL = re.compile(r"http://(?:127\.0\.0\.1|\[::1\]):\d+")
 
 
 @contextmanager
@@ -35,3 +42,41 @@ def serving(app: Callable[..., Awaitable[Any]]) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@contextmanager
+def serving_command(command: Sequence[str | PathLike[str]]) -> Iterator[str]:
+    """Start a server as a process of its own and give the URL that it prints; stop and wait for it at the end.
+
+    The server chooses its port, as ``openenv serve NAME --port 0`` does, and prints where it listens on loopback.
+    It is stopped with SIGTERM, and killed if it does not heed that.
+
+    Args:
+        command: The program and its arguments.
+
+    Raises:
+        RuntimeFailure: It ended without printing a URL; the message has what it printed instead.
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout is not None
+        reader = None
+        try:
+            said = []
+            for line in server.stdout:
+                said.append(line)
+                if found := _URL.search(line):
+                    break
+            else:
+                raise RuntimeFailure(f"{' '.join(map(str, command))} ended before it served: {''.join(said).strip()}")
+            # what it prints later is of no interest, but a full pipe would stop it
+            reader = threading.Thread(target=server.stdout.read, name="openenv-testing-output", daemon=True)
+            reader.start()
+            yield found[0]
+        finally:
+            server.terminate()
+            try:
+                server.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+            if reader is not None:
+                reader.join()

@@ -79,6 +79,14 @@ class Rule(Enum):
         "get_metadata returns an EnvironmentMetadata.",
         "return EnvironmentMetadata(name=..., description=...)",
     )
+    R17 = (
+        "The openenv.yaml of a packaged environment names an app that can be served, and the package's own version.",
+        "put openenv.yaml beside the package's modules, with app: module:attribute and the version of pyproject.toml",
+    )
+    R18 = (
+        "An installed package has an entry point by the name in its openenv.yaml: the client, with the same models.",
+        'write it below [project.entry-points."openenv.environments"] in pyproject.toml, and install the package again',
+    )
 
     def __init__(self, says: str, mend: str) -> None:
         self.says = says

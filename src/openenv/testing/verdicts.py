@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from openenv.errors import ActionInvalid, ExecutionFailed, ObservationInvalid, OpenEnvError, RewardInvalid
 from openenv.protocol import EncodingFailed, Observed, http_observation, to_json
 from openenv.testing.evidence import Evidence
+from openenv.testing.packaging import Package, entry_point_fault, manifest_fault, package_of
 from openenv.testing.player import Moment
 from openenv.testing.rules import Rule
 from openenv.types import EnvironmentMetadata, Observation, State
@@ -182,6 +183,17 @@ def _metadata(evidence: Evidence) -> str | None:
     return None if isinstance(told, EnvironmentMetadata) else f"get_metadata returned {_name(told)}"
 
 
+def _manifest(evidence: Evidence) -> str | None:
+    return manifest_fault(_package(evidence))
+
+
+def _entry_point(evidence: Evidence) -> str | None:
+    package = _package(evidence)
+    if package.installed is None:
+        raise NotTold(f"the package {package.module} is not installed")
+    return entry_point_fault(package, evidence.spec)
+
+
 _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R01: _usable,
     Rule.R02: _reset_type,
@@ -199,7 +211,16 @@ _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R14: _threads,
     Rule.R15: _in_turn,
     Rule.R16: _metadata,
+    Rule.R17: _manifest,
+    Rule.R18: _entry_point,
 }
+
+
+def _package(evidence: Evidence) -> Package:
+    found = None if evidence.cls is None else package_of(evidence.cls)
+    if found is None:
+        raise NotTold("the environment is in no package with an openenv.yaml")
+    return found
 
 
 def _some(operation: str, evidence: Evidence) -> list[Moment]:

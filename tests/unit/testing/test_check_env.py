@@ -27,6 +27,8 @@ from tests.unit.testing.bad_environments import (
 from openenv import Action, ConfigurationError, Environment
 from openenv.testing import ContractBroken, Rule, check_env
 
+OF_PACKAGES = {Rule.R17, Rule.R18}  # test_packaging.py breaks these
+
 
 @pytest.fixture(autouse=True)
 def _threads_end() -> Iterator[None]:
@@ -45,7 +47,10 @@ def test_good_ones_pass(cls: type[Any]) -> None:
     assert report.steps > 3
     assert str(report).startswith(f"{cls.__name__} keeps all rules")
     assert report.reached_done is (cls is Good)
-    assert report.not_told == ({} if cls is Good else {Rule.R15: "SUPPORTS_CONCURRENT_SESSIONS is not set"})
+    alone = {} if cls is Good else {Rule.R15: "SUPPORTS_CONCURRENT_SESSIONS is not set"}
+    assert report.not_told == alone | dict.fromkeys(
+        OF_PACKAGES, "the environment is in no package with an openenv.yaml"
+    )
 
 
 @pytest.mark.parametrize(("cls", "rule"), BAD.items(), ids=lambda one: getattr(one, "__name__", None))
@@ -60,7 +65,7 @@ def test_the_broken_rule_is_named(cls: type[Any], rule: Rule) -> None:
 
 
 def test_every_rule_is_broken_by_somebody() -> None:
-    assert set(BAD.values()) == set(Rule)
+    assert set(BAD.values()) == set(Rule) - OF_PACKAGES
 
 
 def test_every_broken_rule_is_a_line() -> None:

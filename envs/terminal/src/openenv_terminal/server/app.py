@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from openenv import create_app
+from openenv import OpenEnvError, create_app
+from openenv.app.serve import serve
 from openenv_terminal.models import TerminalAction, TerminalObservation
 from openenv_terminal.server.environment import TerminalEnvironment
 
@@ -12,13 +13,18 @@ app = create_app(TerminalEnvironment, TerminalAction, TerminalObservation, env_n
 
 
 def main(host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve until interrupted.
+    """Serve until interrupted, and print where.
 
     Args:
         host: Address to listen on.
         port: TCP port, 0 to 65535; 0 lets the system choose one.
     """
-    import uvicorn
-
-    # no pong deadline: a client may think for minutes between two steps
-    uvicorn.run(app, host=host, port=port, ws_ping_timeout=None)
+    try:
+        serve(
+            app,
+            host,
+            port,
+            on_ready=lambda listening: print(f"terminal is served at {listening.url}", flush=True),
+        )
+    except OpenEnvError as error:  # such as a port in use: one line says how to mend it
+        raise SystemExit(f"error: {error}") from None
