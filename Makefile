@@ -18,7 +18,7 @@ USABLE := $(shell [ -x $(PY) ] && [ "`cat $(STAMP) 2>/dev/null`" = "$(CURDIR)" ]
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-runtimes lint types docs bench lock format clean FORCE
+.PHONY: help venv demo test test-runtimes lint types docs soak bench lock format clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(STAMP) ## check types with mypy --strict
 
 docs: $(STAMP) ## run what the documentation says, and check its links
 	@$(PY) -m pytest tests/docs $(ARGS)
+
+soak: $(STAMP) ## play over bad lines for about two minutes, and check that nothing ran twice or was lost
+	@$(PY) -m tests.soak $(ARGS)
 
 bench: $(STAMP) ## measure speed and memory
 	@$(PY) -m bench $(ARGS)

@@ -1,0 +1,178 @@
+"""A served world as a process of its own: started, looked into, drained, started again on the same port."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from tests.soak.judge import Outage
+from tests.soak.worlds import LEDGER_VARIABLE
+
+from openenv import GenericEnvClient, SyncEnvClient
+
+__all__ = ["Held", "ServedWorld", "held_by"]
+
+ROOT = Path(__file__).resolve().parents[2]
+_STARTS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 40.0
+_TROUBLE = re.compile(
+    r"^(?:.*(?:Exception ignored|never retrieved|\bERROR\b|Warning: ).*"
+    r"|[A-Za-z_][\w.]*(?:Error|Exception|Disconnect).*)$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a process holds of the system."""
+
+    sockets: int
+    files: int
+    threads: int
+
+    def more_than(self, before: Held) -> list[str]:
+        """What it holds more than before, in words."""
+        pairs = ((name, getattr(self, name), getattr(before, name)) for name in ("sockets", "files", "threads"))
+        return [f"{now} {name}, where {then} are right" for name, now, then in pairs if now > then]
+
+
+def held_by(pid: int) -> Held:
+    """What a process of this machine holds now."""
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(os.readlink(entry))
+        except OSError:  # closed meanwhile, such as the one this directory is read through
+            continue
+    sockets = sum(link.startswith("socket:") for link in links)
+    return Held(sockets, len(links) - sockets, len(list(Path(f"/proc/{pid}/task").iterdir())))
+
+
+class ServedWorld:
+    """One port, and one server process after the other behind it.
+
+    Args:
+        directory: Where its ledger and logs are kept.
+        options: More options of ``openenv serve``.
+    """
+
+    def __init__(self, directory: Path, options: tuple[str, ...] = ()) -> None:
+        self.ledger = directory / "ledger"
+        self.outages: list[Outage] = []
+        self.wrong: list[str] = []
+        self.pids: list[int] = []
+        self.port = 0
+        self.baseline = Held(0, 0, 0)
+        self._directory = directory
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped_at = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self.pids[-1]
+
+    def start(self, world: str) -> None:
+        """Start a server and wait until it takes connections."""
+        log = self._log(len(self.pids))
+        target = f"{Path(__file__).with_name('worlds.py')}:{world}"
+        command = [sys.executable, "-m", "openenv", "serve", target, "--port", str(self.port), *self._options]
+        with log.open("w", encoding="utf-8") as errors:
+            process = self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, LEDGER_VARIABLE: str(self.ledger), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.pids.append(process.pid)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)\s*$", line):
+                self.port = int(found[1])
+                break
+        else:
+            raise RuntimeError(f"the server did not start: {log.read_text(encoding='utf-8')}")
+        self._warm_up()
+        held = held_by(process.pid)
+        # the session that plain requests share takes no place and stays: a ledger that is open, perhaps on a thread
+        self.baseline = Held(held.sockets, held.files + 1, held.threads + 1)
+
+    def noted_up(self) -> None:
+        """Note that players can reach it from now on."""
+        if self._stopped_at:
+            self.outages.append(Outage(self._stopped_at, time.monotonic()))
+
+    def drain(self) -> None:
+        """SIGTERM, and wait for its end, which has to be a clean one."""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        self._stopped_at = time.monotonic()
+        process.terminate()
+        try:
+            code = process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            code = "none: it had to be killed"
+        process.stdout.close()
+        self._process = None
+        if code != 0:
+            self.wrong.append(f"server {len(self.pids)} ended with exit code {code}")
+        log = self._log(len(self.pids) - 1).read_text(encoding="utf-8")
+        for line, times in Counter(_TROUBLE.findall(log)).items():
+            self.wrong.append(f"server {len(self.pids)} logged {times} times: {line[:200]}")
+
+    def end_outage(self) -> None:
+        """Count what follows the last drain, when no server comes any more, as an outage too."""
+        self.outages.append(Outage(self._stopped_at, time.monotonic()))
+
+    def kill(self) -> None:
+        """End it whatever it does; for a run that failed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+    def active(self) -> int:
+        """Places that it says are taken."""
+        answer = httpx.get(f"{self.url}/ready", timeout=_STARTS_WITHIN_S, trust_env=False)
+        return int(answer.json()["sessions"]["active"])
+
+    def settles(self, within_s: float, pause: Callable[[float], None] = time.sleep) -> list[str]:
+        """Wait until all places are free and it holds no more than at its beginning; what does not come true."""
+        limit = time.monotonic() + within_s
+        while True:
+            active = self.active()
+            left = [f"{active} places are still taken"] if active else []
+            left += [f"the server holds {more}" for more in held_by(self.pid).more_than(self.baseline)]
+            if not left or time.monotonic() > limit:
+                return left
+            pause(0.1)
+
+    def _warm_up(self) -> None:
+        """Use it once, so that what is made at the first use does not count as leaked later."""
+        with SyncEnvClient(GenericEnvClient(self.url)) as env:
+            env.state()
+        self.active()
+        limit = time.monotonic() + _STARTS_WITHIN_S
+        while self.active() and time.monotonic() < limit:
+            time.sleep(0.02)
+
+    def _log(self, number: int) -> Path:
+        return self._directory / f"server-{number + 1}.log"
