@@ -10,7 +10,7 @@ from typing import Any
 
 from openenv.errors import ConfigurationError
 
-__all__ = ["Settings", "Variable", "load_settings", "variables"]
+__all__ = ["Settings", "Variable", "inherited", "load_settings", "variables"]
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
@@ -119,6 +119,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         except ValueError:
             raise ConfigurationError(f"{name} must be {words}, not {text!r}; change it or unset it") from None
     return Settings(**values)
+
+
+def inherited() -> dict[str, str]:
+    """All variables of this process, for a child that is started without a shell."""
+    return dict(os.environ)
 
 
 def variables() -> tuple[Variable, ...]:

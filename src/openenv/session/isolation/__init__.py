@@ -1,0 +1,12 @@
+"""Environments in worker processes: a crash, a leak or an endless loop takes down its own worker and nothing else.
+
+Linux only. The server asks a fork server, started beside it, for workers; the fork server has imported what is served
+once, forks a worker within milliseconds, and sees to it that none outlives the server.
+"""
+
+from openenv.session.isolation.death import WorkerDied
+from openenv.session.isolation.host import WorkerHost
+from openenv.session.isolation.reference import FactoryReference
+from openenv.session.isolation.supervisor import Supervisor
+
+__all__ = ["FactoryReference", "Supervisor", "WorkerDied", "WorkerHost"]

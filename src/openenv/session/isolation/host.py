@@ -1,0 +1,188 @@
+"""An environment in a worker, asked from the server's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from openenv.environment import EnvironmentPlan
+from openenv.errors import (
+    ConfigurationError,
+    EnvironmentFailure,
+    ExecutionFailed,
+    FactoryFailed,
+    OpenEnvError,
+    RemoteProtocolError,
+)
+from openenv.protocol import Close, Closed, Failed, GetState, Observed, Reset, StateIs, Step
+from openenv.session.isolation.death import WorkerDied
+from openenv.session.isolation.forkserver import WorkerProcess
+from openenv.session.isolation.frames import (
+    ABOUT,
+    Frame,
+    reading_about,
+    reading_plan,
+    reading_reply,
+    request_frame,
+)
+from openenv.session.isolation.line import Line
+from openenv.session.placement import Placement
+
+__all__ = ["CLOSE_GRACE_S", "WorkerHost"]
+
+CLOSE_GRACE_S = 5.0
+"""Seconds that an environment's ``close`` may take, with what it was doing before, until its process is killed."""
+
+T = TypeVar("T")
+
+
+class WorkerHost:
+    """A ``Host`` whose environment lives in a worker process. ``Supervisor.build`` makes one.
+
+    Observations and states come as the values that protocol v2 carries, not as the author's classes. Every call raises
+    ``WorkerDied`` once the worker is dead, but for ``close``.
+
+    A call that is cancelled goes on in the worker, and the next one waits for it there; ``kill`` ends it.
+    """
+
+    placement = Placement.PROCESS
+    immediate = False
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        line: Line,
+        plan: EnvironmentPlan,
+        leave: Callable[[WorkerProcess, bool], Awaitable[None]],
+    ) -> None:
+        self._worker = worker
+        self._line = line
+        self._plan = plan
+        self._leave = leave
+        self._closed = False
+
+    @staticmethod
+    async def open(
+        worker: WorkerProcess, name: str, leave: Callable[[WorkerProcess, bool], Awaitable[None]]
+    ) -> WorkerHost:
+        """Have an environment built in a worker.
+
+        Args:
+            worker: Where.
+            name: What is built, for messages.
+            leave: Called when the session has ended, with whether its environment still holds its thread.
+
+        Raises:
+            WorkerDied: It was dead before it saw the session.
+            FactoryFailed, ConfigurationError: It could not be built, or cannot be served.
+        """
+        line = await worker.connect()
+        try:
+            plan = reading_plan(await line.expect())
+        except (WorkerDied, RemoteProtocolError) as error:
+            raise FactoryFailed(f"{name} could not be built: {error}") from error
+        except asyncio.CancelledError:
+            worker.drop(line)
+            raise
+        if isinstance(plan, Failed):
+            worker.drop(line)
+            raise _error_of(plan, FactoryFailed, ConfigurationError)
+        return WorkerHost(worker, line, plan, leave)
+
+    @property
+    def plan(self) -> EnvironmentPlan:
+        """What the environment's class takes. Its types are the base types; the spec has the real ones."""
+        return self._plan
+
+    @property
+    def died(self) -> str | None:
+        """How the worker died, as in ``WorkerDied``; ``None``: it lives, as far as is known."""
+        return self._line.died
+
+    async def reset(self, request: Reset) -> Observed:
+        """Begin an episode."""
+        return self._checked(await self._line.ask(request_frame(request)), Observed)
+
+    async def step(self, request: Step) -> Observed:
+        """Take an action."""
+        return self._checked(await self._line.ask(request_frame(request)), Observed)
+
+    async def state(self) -> StateIs:
+        """Where the episode stands."""
+        return self._checked(await self._line.ask(request_frame(GetState())), StateIs)
+
+    async def metadata(self) -> Any:
+        """What the environment says of itself; ``None`` where that is no ``EnvironmentMetadata``."""
+        about = self._read(reading_about, await self._line.ask((ABOUT, b"")))
+        if isinstance(about, Failed):
+            raise _error_of(about)
+        return about
+
+    async def close(self) -> None:
+        """Close the environment, and end its worker if that was its last session, all in bounded time.
+
+        Raises:
+            ExecutionFailed: The environment's ``close`` raised, or killed its process, or took over ``CLOSE_GRACE_S``
+                and was ended with it. The session has ended all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        is_stuck = self._line.died is None
+        try:
+            if is_stuck:
+                answer = self._line.ask(request_frame(Close()))
+                await asyncio.wait({answer}, timeout=CLOSE_GRACE_S)
+                is_stuck = not answer.done()
+                self._note_closed(answer)
+        finally:
+            self._worker.drop(self._line)
+            await self._leave(self._worker, is_stuck)
+
+    async def kill(self, reason: str = "its process was killed on request") -> None:
+        """End the worker at once, whatever it does, with all its sessions; it is gone when this returns.
+
+        Args:
+            reason: How it died, as calls that wait will say.
+        """
+        await self._worker.end(reason)
+
+    def _note_closed(self, answer: asyncio.Future[Frame]) -> None:
+        name = self._plan.name
+        if not answer.done():
+            answer.cancel()
+            raise ExecutionFailed(f"{name} did not close within {CLOSE_GRACE_S:g} s and is ended without")
+        try:
+            self._checked(answer.result(), Closed)
+        except WorkerDied as error:
+            raise ExecutionFailed(f"{name} did not close: {error}") from error
+
+    def _checked(self, frame: Frame, wanted: type[T]) -> T:
+        """The reply, if it is one to what was asked."""
+        reply = self._read(reading_reply, frame)
+        if type(reply) is wanted:
+            return reply
+        if isinstance(reply, Failed):
+            raise _error_of(reply)
+        raise self._broken(f"{type(reply).__name__} instead of {wanted.__name__}")
+
+    def _read(self, reading: Callable[[Frame], T], frame: Frame) -> T:
+        try:
+            return reading(frame)
+        except RemoteProtocolError as error:
+            raise self._broken(error.message) from None
+
+    def _broken(self, how: str) -> WorkerDied:
+        """The worker is not to be trusted any more."""
+        reason = f"its process was killed: it sent what cannot be read ({how})"
+        self._worker.kill(reason)
+        return WorkerDied(reason)
+
+
+def _error_of(failed: Failed, *allowed: type[OpenEnvError]) -> OpenEnvError:
+    """The error that a worker reports, as a class that an environment may raise: it decides nothing else."""
+    error = failed.to_error()
+    if isinstance(error, (EnvironmentFailure, *allowed)):
+        return error
+    return ExecutionFailed(f"{failed.code}: {failed.message}", details=failed.details)
