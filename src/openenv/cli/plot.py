@@ -35,7 +35,10 @@ def plot(
     out: Annotated[Path, typer.Option(help="Directory of the figures; made if it is not there.")] = Path("plots"),
     format: Annotated[PictureFormat, typer.Option(help="Format of the figures.")] = PictureFormat.PNG,
     store: Annotated[
-        Path | None, typer.Option("--store", help="Directory of the runs.", show_default="OPENENV_STORE, or runs")
+        Path | None,
+        typer.Option(
+            "--store", help="Directory of the runs, or of a server's journal.", show_default="OPENENV_STORE, or runs"
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -43,10 +46,10 @@ def plot(
 
     Only finished episodes are drawn. Needs the extra openenv[plot].
     """
-    from openenv.record import EventStore
+    from openenv.record import open_recorded
     from openenv.rollout.plot import write_figures
 
-    with EventStore.open(store or load_settings().store) as events:
+    with open_recorded(store or load_settings().store) as events:
         found = _found(events, runs or [])
         plotted = [_plotted(events, run, label) for run, label in zip(found, _labels(found), strict=True)]
     title = ", ".join(dict.fromkeys(run.environment for run in found))

@@ -26,7 +26,10 @@ trajectories = typer.Typer(no_args_is_help=True)
 
 _Run = Annotated[str, typer.Argument(metavar="[RUN]", help="Beginning of the run's id; the newest run if not given.")]
 _Store = Annotated[
-    Path | None, typer.Option("--store", help="Directory of the runs.", show_default="OPENENV_STORE, or runs")
+    Path | None,
+    typer.Option(
+        "--store", help="Directory of the runs, or of a server's journal.", show_default="OPENENV_STORE, or runs"
+    ),
 ]
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -155,9 +158,9 @@ def _written(output: Path) -> Iterator[BinaryIO]:
 
 
 def _opened(store: Path | None) -> EventStore:
-    from openenv.record import EventStore
+    from openenv.record import open_recorded
 
-    return EventStore.open(store or load_settings().store)
+    return open_recorded(store or load_settings().store)
 
 
 def _find(events: EventStore, prefix: str) -> Run:

@@ -17,8 +17,8 @@ RunStatus = Literal["running", "complete", "interrupted", "failed"]
 class Event(msgspec.Struct, frozen=True):
     """One thing that happened in an episode.
 
-    ``request`` and ``reply`` are made of JSON values: None, bool, int, finite float, str, list, and dict with str keys.
-    JSON knows no NaN and no infinity; they are kept as None.
+    ``request`` and ``reply`` are made of JSON values, and of what protocol v2 carries beside them: numpy arrays, bytes,
+    dates, tuples, NaN and the like. The store keeps them as they are; models become dicts.
 
     Attributes:
         run: Id of the run.

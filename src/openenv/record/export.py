@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+from msgspec import structs
 
 from openenv.errors import MissingExtra
 from openenv.record.events import Event
+from openenv.record.payload import payload_text
 from openenv.record.store import EventStore
 
 __all__ = ["export_jsonl", "export_parquet"]
@@ -23,7 +25,8 @@ _INT64 = range(-(2**63), 2**63)
 def export_jsonl(store: EventStore, run_id: str, out: TextIO) -> int:
     """Write a run as JSON lines, one event a line, without ever holding more than one of them.
 
-    A line has the fields of ``Event`` in their order. Lines come episode by episode, as from ``EventStore.events``.
+    A line has the fields of ``Event`` in their order, with tagged objects, as on the wire, for values that JSON does
+    not have. Lines come episode by episode, as from ``EventStore.events``.
 
     Args:
         store: Where the run is.
@@ -38,7 +41,8 @@ def export_jsonl(store: EventStore, run_id: str, out: TextIO) -> int:
     """
     count = 0
     for event in store.events(run_id):
-        out.write(msgspec.json.encode(event).decode() + "\n")
+        payload = {"request": _raw(event.request), "reply": _raw(event.reply)}
+        out.write(msgspec.json.encode(structs.replace(event, **payload)).decode() + "\n")
         count += 1
     return count
 
@@ -57,7 +61,8 @@ def export_parquet(
 
     - ``run``, ``episode``, ``kind``: text, and ``index`` (int64): as in ``Event``.
     - ``at``, ``duration_s``: float64, in seconds.
-    - ``request``, ``reply``: the JSON text of what ``Event`` has there; nothing is missing from it.
+    - ``request``, ``reply``: the JSON text of what ``Event`` has there, with tagged objects for what JSON does not
+      have; nothing is missing from it.
     - ``reward`` (float64), ``done``, ``terminated``, ``truncated`` (bool): taken from the reply; null where the event
       has none.
     - ``seed`` (int64): that of the episode, in its first row; null in the others, and where it is beyond 64 bits, so
@@ -161,6 +166,10 @@ def _groups(events: Iterator[Event], most_events: int, most_characters: int) -> 
         yield rows
 
 
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(payload_text(value).encode())
+
+
 def _row(event: Event) -> dict[str, Any]:
     reply = event.reply if isinstance(event.reply, dict) else {}
     flags = {name: reply.get(name) for name in ("done", "terminated", "truncated")}
@@ -175,6 +184,6 @@ def _row(event: Event) -> dict[str, Any]:
         **{name: value if isinstance(value, bool) else None for name, value in flags.items()},
         "seed": event.seed if event.seed is not None and event.seed in _INT64 else None,
         "status": event.status,
-        "request": msgspec.json.encode(event.request).decode(),
-        "reply": msgspec.json.encode(event.reply).decode(),
+        "request": payload_text(event.request),
+        "reply": payload_text(event.reply),
     }

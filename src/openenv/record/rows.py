@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from openenv.errors import RecordError
 from openenv.record.events import Event, Run
+from openenv.record.payload import UNDECODABLE, UNENCODABLE, payload_of, payload_text
 
 __all__ = ["EventRow", "event_of", "event_row", "run_of", "run_row"]
-
-# Everything that msgspec raises for a value without a JSON form.
-_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
-_UNDECODABLE = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class EventRow(NamedTuple):
@@ -54,13 +49,13 @@ def event_row(event: Event) -> EventRow:
             event.reward,
             None if event.seed is None else str(event.seed),
             event.status,
-            _json(event.request),
-            _json(event.reply),
+            payload_text(event.request),
+            payload_text(event.reply),
         )
-    except _UNENCODABLE as error:
+    except UNENCODABLE as error:
         raise RecordError(
             f"event {event.index} of episode {event.episode!r} has no JSON form ({error}); "
-            "make its request and reply of None, bool, int, float, str, list and dict"
+            "make its request and reply of JSON values, models, arrays and others that travel over the wire"
         ) from error
 
 
@@ -72,8 +67,8 @@ def event_of(row: tuple[Any, ...]) -> Event:
     """
     run, episode, index, kind, at, duration_s, request, reply = row
     try:
-        return Event(run, episode, index, kind, at, duration_s, _value(request), _value(reply))
-    except _UNDECODABLE as error:
+        return Event(run, episode, index, kind, at, duration_s, payload_of(request), payload_of(reply))
+    except UNDECODABLE as error:
         raise RecordError(
             f"event {index} of episode {episode!r} in run {run!r} is damaged ({error}); restore the store from a copy"
         ) from error
@@ -86,8 +81,8 @@ def run_row(run: Run) -> tuple[Any, ...]:
         RecordError: Its settings or versions have no JSON form.
     """
     try:
-        texts = (None if run.seed is None else str(run.seed), _json(run.settings), _json(run.versions))
-    except _UNENCODABLE as error:
+        texts = (None if run.seed is None else str(run.seed), payload_text(run.settings), payload_text(run.versions))
+    except UNENCODABLE as error:
         raise RecordError(
             f"settings or versions of run {run.id!r} have no JSON form ({error}); "
             "make them of None, bool, int, float, str, list and dict"
@@ -111,16 +106,8 @@ def run_of(row: tuple[Any, ...]) -> Run:
             environment=environment,
             agent=agent,
             seed=None if seed is None else int(seed),
-            settings=_value(settings),
-            versions=_value(versions),
+            settings=payload_of(settings),
+            versions=payload_of(versions),
         )
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise RecordError(f"run {id_!r} is damaged ({error}); restore the store from a copy") from error
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _value(text: Any) -> Any:
-    return msgspec.json.decode(text)

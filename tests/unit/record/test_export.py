@@ -213,3 +213,17 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
         store.begin_run(a_run())
         with pytest.raises(MissingExtra, match=r"pip install 'openenv\[parquet\]'"):
             export_parquet(store, "run-1", io.BytesIO())
+
+
+def test_what_json_lacks_is_tagged(tmp_path: Path) -> None:
+    with EventStore.open(tmp_path, create=True) as store:
+        store.begin_run(a_run())
+        store.append([an_event(0, reply={"frame": b"\xff", "reward": float("nan")})])
+        out = io.StringIO()
+        assert export_jsonl(store, "run-1", out) == 1
+    line = json.loads(out.getvalue())
+    assert line["reply"] == {
+        "frame": {"$openenv": "bytes", "data": "/w=="},
+        "reward": {"$openenv": "float", "value": "nan"},
+    }
+    assert (line["kind"], line["index"]) == ("reset", 0)
