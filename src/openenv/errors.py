@@ -18,6 +18,7 @@
     │   ├── SessionNotFound
     │   ├── SessionBusy
     │   ├── SessionClosed
+    │   ├── ServerDraining
     │   └── EpisodeLost
     ├── EnvironmentFailure        the environment, or what was sent to it
     │   ├── FactoryFailed
@@ -75,6 +76,7 @@ __all__ = [
     "ResetNeeded",
     "RewardInvalid",
     "RuntimeFailure",
+    "ServerDraining",
     "SessionBusy",
     "SessionClosed",
     "SessionError",
@@ -220,7 +222,11 @@ class SessionError(OpenEnvError, RuntimeError):
 
 
 class CapacityReached(SessionError):
-    """All places for sessions are taken; ``details`` holds ``active_sessions`` and ``max_sessions``."""
+    """All places for sessions are taken.
+
+    ``details`` holds ``active_sessions``, ``max_sessions`` and ``retry_after_s``, the seconds after which trying again
+    makes sense.
+    """
 
     code = "CAPACITY_REACHED"
     v1_code = "CAPACITY_REACHED"
@@ -248,6 +254,14 @@ class SessionClosed(SessionError):
 
     code = "SESSION_CLOSED"
     http_status = 410
+
+
+class ServerDraining(SessionError):
+    """The server is stopping and takes no new session; another one, or this one started again, will."""
+
+    code = "SERVER_DRAINING"
+    http_status = 503
+    retryable = True
 
 
 class EpisodeLost(SessionError, ConnectionError):

@@ -39,7 +39,11 @@ def refuses_until_reset(env: Any, reason: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_in_a_step(kind: str) -> None:
     # lenient: on a fresh environment of this kind a step would just run
-    with play_server(LenientPlay) as (server, ledger), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with (
+        play_server(LenientPlay) as (server, ledger),
+        wire_to(server) as wire,
+        playing(kind, wire.url, reconnect_timeout_s=0) as env,
+    ):
         env.reset()
         waiting = in_background(lambda: env.step(PlayAction(do="wait")))
         assert ledger.entered.wait(WAIT_S)
@@ -57,7 +61,11 @@ def test_cut_in_a_step(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_between_two_steps(kind: str) -> None:
-    with play_server(LenientPlay) as (server, ledger), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with (
+        play_server(LenientPlay) as (server, ledger),
+        wire_to(server) as wire,
+        playing(kind, wire.url, reconnect_timeout_s=0) as env,
+    ):
         env.reset()
         env.step(PlayAction())
         wire.cut()
@@ -72,7 +80,11 @@ def test_cut_between_two_steps(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_before_a_reset(kind: str) -> None:
-    with play_server() as (server, ledger), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with (
+        play_server() as (server, ledger),
+        wire_to(server) as wire,
+        playing(kind, wire.url, reconnect_timeout_s=0) as env,
+    ):
         env.connect()
         wire.cut()
         assert env.reset().done is False
@@ -84,8 +96,12 @@ def test_cut_before_a_reset(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_in_a_reset(kind: str) -> None:
-    with play_server(LenientPlay) as (server, ledger), wire_to(server) as wire, playing(kind, wire.url) as env:
-        wire.cut_when = lambda data: b'"observation"' in data
+    with (
+        play_server(LenientPlay) as (server, ledger),
+        wire_to(server) as wire,
+        playing(kind, wire.url, reconnect_timeout_s=0) as env,
+    ):
+        wire.cut_when = lambda data: b"observation" in data
         with pytest.raises(ConnectionLost):
             env.reset()
         refuses_until_reset(env, "connection_lost")  # whether it had begun nobody knows
@@ -99,9 +115,9 @@ def test_cut_in_a_reset(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("moment", ['"type":"hello"', '"type":"opened"', "101 Switching"])
+@pytest.mark.parametrize("moment", ["hello", "opened", "101 Switching"])
 def test_cut_while_connecting(kind: str, moment: str) -> None:
-    with play_server() as (server, _), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with play_server() as (server, _), wire_to(server) as wire, playing(kind, wire.url, reconnect_timeout_s=0) as env:
         wire.cut_when = lambda data: moment.encode() in data
         for call in (env.connect, env.reset, env.state):
             with pytest.raises(ConnectFailed):
@@ -112,11 +128,11 @@ def test_cut_while_connecting(kind: str, moment: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_while_connecting_after_a_loss(kind: str) -> None:
-    with play_server() as (server, _), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with play_server() as (server, _), wire_to(server) as wire, playing(kind, wire.url, reconnect_timeout_s=0) as env:
         env.reset()
         wire.cut()
         refuses_until_reset(env, "connection_lost")
-        wire.cut_when = lambda data: b'"type":"opened"' in data
+        wire.cut_when = lambda data: b"opened" in data
         with pytest.raises(ConnectFailed):
             env.reset()
         refuses_until_reset(env, "connection_lost")
@@ -124,16 +140,20 @@ def test_cut_while_connecting_after_a_loss(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_while_closing(kind: str) -> None:
-    with play_server() as (server, ledger), wire_to(server) as wire, playing(kind, wire.url) as env:
+    with (
+        play_server() as (server, ledger),
+        wire_to(server) as wire,
+        playing(kind, wire.url, reconnect_timeout_s=0) as env,
+    ):
         env.reset()
-        wire.cut_when = lambda data: b'"type":"closed"' in data
+        wire.cut_when = lambda data: b"closed" in data
         env.close()
         assert [what for _, what in ledger.calls] == ["reset", "close"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_goes_and_comes_back(kind: str) -> None:
-    with play_server() as (server, ledger), playing(kind, server.url) as env:
+    with play_server() as (server, ledger), playing(kind, server.url, reconnect_timeout_s=0) as env:
         env.reset()
         server.stop()
         with pytest.raises(EpisodeLost) as caught:
@@ -151,7 +171,7 @@ def test_a_server_that_goes_and_comes_back(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_in_time(kind: str) -> None:
-    with play_server() as (server, ledger), playing(kind, server.url) as env:
+    with play_server() as (server, ledger), playing(kind, server.url, reconnect_timeout_s=0) as env:
         env.reset()
         with pytest.raises(EpisodeLost) as caught:
             env.step(PlayAction(do="wait", text="late"), timeout_s=0.05)

@@ -17,6 +17,7 @@ from tests.e2e.rollout_worlds import checked, recorded
 
 import openenv
 from openenv import ActionInvalid
+from openenv.testing import serving_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "envs" / "reasoning_gym"
@@ -37,19 +38,8 @@ def own_venv() -> Path:
 @pytest.fixture(scope="module")
 def address(own_venv: Path) -> Iterator[str]:
     command = [own_venv / "bin" / "openenv", "serve", "reasoning_gym", "--port", "0", "--max-sessions", "8"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        assert server.stdout is not None
-        try:
-            said = []
-            for line in server.stdout:
-                said.append(line)
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield found[0]
-        finally:
-            server.kill()
+    with serving_command(command) as url:
+        yield url
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ async def test_the_same_seed_plays_the_same_episodes_at_any_concurrency(tmp_path
         return {"by": rng.randint(-9, 9)}
 
     found = []
-    async with served(walk(tmp_path), 40) as url:
+    async with served(walk(tmp_path), 40) as (url, _):
         for concurrency in (1, 7, 40):
             out = tmp_path / str(concurrency)
             report = await run_rollout(settings(url, out, episodes=60, concurrency=concurrency), wandering)
@@ -146,10 +146,10 @@ async def test_an_agent_that_fails_ends_its_episode_only(tmp_path: Path) -> None
     assert all("moody" in error["details"]["traceback"] for error in own if error["details"]["type"] == "KeyError")
 
 
-async def test_a_broken_connection_costs_its_episodes_and_no_more(tmp_path: Path) -> None:
+async def test_a_broken_connection_costs_no_episode(tmp_path: Path) -> None:
     asked = 0
     # more places than sessions: the server may notice the cut only after they are back
-    async with served(walk(tmp_path, "Endless"), 8) as url, road_to(url) as (road, address):
+    async with served(walk(tmp_path, "Endless"), 8) as (url, _), road_to(url) as (road, address):
 
         def cutting(observation: dict[str, Any]) -> dict[str, Any]:
             nonlocal asked
@@ -161,17 +161,16 @@ async def test_a_broken_connection_costs_its_episodes_and_no_more(tmp_path: Path
         report = await run_rollout(settings(address, tmp_path / "runs", max_steps=5), cutting)
     _, episodes = recorded(tmp_path / "runs")
     checked(episodes)
-    assert (report.status, len(episodes), report.finished + report.failed) == ("complete", 20, 20)
-    assert 1 <= report.failed <= 4
-    assert set(report.errors) <= {"EPISODE_LOST", "CONNECTION_LOST"}
-    assert road.connections == 8
-    # an episode is never tried again: each was reset once
+    assert (report.status, len(episodes), report.finished, report.failed) == ("complete", 20, 20, 0)
+    assert not report.errors
+    assert road.connections == 8  # each session came back once
+    # no episode was begun again
     assert all([event.kind for event in events].count("reset") <= 1 for events in episodes.values())
 
 
 async def test_a_server_that_is_gone_stops_the_run_with_what_there_is(tmp_path: Path) -> None:
     asked = 0
-    async with served(walk(tmp_path, "Endless"), 4) as url, road_to(url) as (road, address):
+    async with served(walk(tmp_path, "Endless"), 4) as (url, _), road_to(url) as (road, address):
 
         def closing_down(observation: dict[str, Any]) -> dict[str, Any]:
             nonlocal asked
@@ -180,7 +179,8 @@ async def test_a_server_that_is_gone_stops_the_run_with_what_there_is(tmp_path: 
                 road.close()
             return {"by": 1}
 
-        report = await run_rollout(settings(address, tmp_path / "runs", max_steps=5, episodes=100), closing_down)
+        limits = {"max_steps": 5, "episodes": 100, "reconnect_timeout_s": 0.5}
+        report = await run_rollout(settings(address, tmp_path / "runs", **limits), closing_down)
     run, episodes = recorded(tmp_path / "runs")
     checked(episodes)
     (error,) = report.stopped_by
@@ -193,7 +193,7 @@ async def test_a_server_that_is_gone_stops_the_run_with_what_there_is(tmp_path: 
 
 
 async def test_a_server_without_enough_places_is_explained(tmp_path: Path) -> None:
-    async with served(walk(tmp_path), 3) as url:
+    async with served(walk(tmp_path), 3) as (url, _):
         with pytest.raises(CapacityReached, match=r"places for 3 sessions; .* --concurrency 3, .* --max-sessions 5$"):
             await run_rollout(settings(url, tmp_path / "runs", concurrency=5), forward)
         # the places are free again, and nothing was recorded

@@ -33,7 +33,7 @@ async def test_a_run_that_asks_for_no_number_of_sessions_takes_what_there_are(tm
     for name in ("Walk", "make_walk"):
         many = await run_rollout(settings(walk(tmp_path, name), tmp_path / name, **asked), forward)
         assert (many.finished, many.sessions) == (20, 8)
-    async with served(walk(tmp_path), 3) as url:
+    async with served(walk(tmp_path), 3) as (url, _):
         three = await run_rollout(settings(url, tmp_path / "three", **asked), forward)
         assert (three.finished, three.sessions) == (20, 3)
         async with GenericEnvClient(url):  # taken by another
@@ -44,7 +44,7 @@ async def test_a_run_that_asks_for_no_number_of_sessions_takes_what_there_are(tm
 
 
 async def test_what_the_record_calls_the_environment(tmp_path: Path) -> None:
-    async with served(walk(tmp_path), 8) as url:
+    async with served(walk(tmp_path), 8) as (url, _):
         for out, label, name in (("own", None, "Walk"), ("given", "a walk", "a walk")):
             report = await run_rollout(settings(url, tmp_path / out, label=label), forward)
             run, _ = recorded(tmp_path / out)

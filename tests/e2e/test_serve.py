@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,11 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.e2e.living import DEADLINE_S, line_of, running
 from tests.e2e.worlds import COUNTER, STUCK, write
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
-from openenv import SyncEnvClient
+from openenv import StepResult, SyncEnvClient
 from openenv.errors import EpisodeLost, OpenEnvError
 
 pytestmark = pytest.mark.e2e
@@ -85,7 +89,17 @@ def test_a_signal_stops_it_and_closes_environments(number: signal.Signals, tmp_p
         env.close()
 
 
-def test_a_running_step_ends_before_its_environment_is_closed(tmp_path: Path) -> None:
+def wait_until_it_stops(url: str) -> None:
+    """Wait until the server says that it is stopping."""
+    for _ in range(10_000):  # each look is a request of its own
+        answer = httpx.get(f"{url}/ready", timeout=DEADLINE_S)
+        if answer.status_code == 503:
+            assert answer.json()["reason"] == "the server is stopping"
+            return
+    raise AssertionError("it does not stop")
+
+
+def test_a_running_step_is_answered_before_the_server_ends(tmp_path: Path) -> None:
     started, until = tmp_path / "started", tmp_path / "until"
     os.mkfifo(started)
     os.mkfifo(until)
@@ -95,11 +109,34 @@ def test_a_running_step_ends_before_its_environment_is_closed(tmp_path: Path) ->
         step = Step(env, {"says": str(started), "until": str(until)})
         started.read_text(encoding="utf-8")  # the step runs now
         process.send_signal(signal.SIGTERM)
-        step.join(DEADLINE_S)  # the connection is closed first
-        assert isinstance(step.outcome, EpisodeLost)
-        assert process.poll() is None
+        wait_until_it_stops(url)
+        refused = httpx.post(f"{url}/sessions")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "SERVER_DRAINING")
+        assert step.outcome is None
         until.write_text("", encoding="utf-8")
+        step.join(DEADLINE_S)
+        assert isinstance(step.outcome, StepResult)
         assert "environment closed" in rest_of(process)
+        assert process.wait(DEADLINE_S) == 0
+        with pytest.raises(EpisodeLost) as lost:
+            env.step({"says": "", "until": ""})
+        assert lost.value.details["reason"] == "server_stopped"
+        env.close()
+
+
+def test_who_waits_for_a_place_is_sent_away_when_it_stops(tmp_path: Path) -> None:
+    with serving(write(tmp_path / "stuck.py", STUCK)) as (process, url):
+        env = SyncEnvClient(url).connect()
+        address = url.replace("http", "ws") + "/ws"
+        with connect(address, subprotocols=[Subprotocol("openenv.v2.json")], proxy=None) as socket:
+            assert json.loads(socket.recv(DEADLINE_S))["type"] == "hello"
+            socket.send('{"type":"open","nonce":"n","queue_timeout_s":600}')
+            queued = json.loads(socket.recv(DEADLINE_S))
+            assert (queued["type"], queued["nonce"], queued["position"]) == ("queued", "n", 1)
+            process.send_signal(signal.SIGTERM)
+            refused = json.loads(socket.recv(DEADLINE_S))
+            assert (refused["code"], refused["retryable"]) == ("SERVER_DRAINING", True)
+            assert refused["details"]["nonce"] == "n"
         assert process.wait(DEADLINE_S) == 0
         env.close()
 
@@ -111,10 +148,10 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with serving(write(tmp_path / "stuck.py", STUCK)) as (process, url):
         env = SyncEnvClient(url).connect()
         env.reset()
-        step = Step(env, {"says": str(started), "until": str(never)})
+        Step(env, {"says": str(started), "until": str(never)})
         started.read_text(encoding="utf-8")
         process.send_signal(signal.SIGTERM)
-        step.join(DEADLINE_S)  # the first one is being heeded
+        wait_until_it_stops(url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
         env.close()

@@ -1,4 +1,4 @@
-"""Several sessions on one real connection: order, independence, resends, and the connection's end."""
+"""Several sessions on one real connection: order, independence, resends, and what the connection's end leaves."""
 
 from __future__ import annotations
 
@@ -65,25 +65,36 @@ def test_a_slow_session_does_not_hold_up_a_fast_one(base: type[World]) -> None:
     assert not threads_left()
 
 
-def test_the_end_of_a_connection_ends_all_its_sessions_also_the_one_that_opens() -> None:
+def test_the_end_of_a_connection_ends_none_of_its_sessions_also_not_the_one_that_opens() -> None:
     cls = world()
     with serving(create_app(cls, Move, Seen)) as server:
         line = V2Line(server)
         line.reset()
-        other = open_session(line.socket, "idle")
-        assert other != line.session
+        tell(line.socket, type="open", nonce="idle")
+        idle = hear(line.socket)
+        assert idle["session"] != line.session
         line.start_step(how="wait")
         cls.ledger.wait("waiting")
         cls.on_make = "wait"
         tell(line.socket, type="open", nonce="late")
         cls.ledger.wait("waiting", 2)
         line.vanish()
-        cls.ledger.wait("close")  # the idle one, before the others have come to their end
-        assert server.active() in (2, 3)
+        line.come_back()
+        tell(line.socket, type="resume", session=idle["session"], token=idle["token"])
+        assert hear(line.socket)["last_id"] == 0
+        tell(line.socket, type="open", nonce="late")
+        line.socket.send(line.again)
         cls.ledger.gate.set()
-        server.wait_idle()
-        cls.ledger.check_closed_once()
-        assert cls.ledger.count("made") == 3
+        replies = {reply["type"]: reply for reply in (hear(line.socket), hear(line.socket))}
+        assert replies["observation"]["observation"]["value"] == 1
+        assert server.active() == cls.ledger.count("made") == 3
+        for session in (idle["session"], replies["opened"]["session"]):
+            tell(line.socket, type="close", session=session, id=1)
+            assert hear(line.socket)["type"] == "closed"
+        line.close()
+        assert server.active() == 0
+        assert cls.ledger.count("step") == 1
+    cls.ledger.check_closed_once()
     assert not threads_left()
 
 

@@ -22,8 +22,11 @@ from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 GOLDEN = Path(__file__).parent / "golden"
 CLIENTS = {"v1": V1ClientCodec, "v2": V2ClientCodec}
 SERVERS = {"v1": V1ServerCodec, "v2": V2ServerCodec}
-REQUESTS = messages.Open | messages.Reset | messages.Step | messages.GetState | messages.Close | messages.Mcp
-REPLIES = messages.Hello | messages.Opened | Observed | messages.StateIs | messages.Closed | messages.McpReply | Failed
+OPENING = messages.Open | messages.Resume
+REQUESTS = OPENING | messages.Reset | messages.Step | messages.GetState | messages.Close | messages.Mcp
+NOTICES = messages.Hello | messages.Queued | messages.Ended
+ANSWERS = messages.Opened | messages.Resumed | Observed | messages.StateIs | messages.Closed | messages.McpReply
+REPLIES = NOTICES | ANSWERS | Failed
 
 
 class Anything(Observation):
@@ -102,7 +105,10 @@ def test_every_message_has_a_golden_frame(version: str) -> None:
     }
     only_in = {
         "v1": {("request", "mcp"), ("reply", "mcp")},
-        "v2": {("request", "open"), ("reply", "hello"), ("reply", "opened"), ("reply", "closed")},
+        "v2": {
+            *(("request", name) for name in ("open", "resume")),
+            *(("reply", name) for name in ("hello", "opened", "resumed", "queued", "ended", "closed")),
+        },
     }
     other = {"v1": "v2", "v2": "v1"}[version]
     assert shown == every - only_in[other]

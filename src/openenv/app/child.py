@@ -42,7 +42,7 @@ def main() -> int:
     """Serve what the arguments say until the parent lets go; returns the exit code.
 
     The arguments are the lifeline's file descriptor, the parent's process id, and a JSON object: ``app``, ``name``,
-    ``import_roots``, and if wanted ``max_sessions``, ``host``, ``port``, ``debug``.
+    ``import_roots``, and if wanted ``sessions``, ``host``, ``port``, ``debug``.
     """
     fd, parent, raw = sys.argv[1:4]
     lifeline = Lifeline(int(fd), int(parent))
@@ -61,12 +61,12 @@ def main() -> int:
 
 def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
     # imported now that somebody watches: this takes the time that a start takes
-    from openenv.app.load import load_app
+    from openenv.app.load import SessionOptions, load_app
     from openenv.app.resolve import Local
     from openenv.app.serve import serve
 
     local = Local(arguments["name"], arguments["app"], tuple(arguments["import_roots"]))
-    app = load_app(local, arguments.get("max_sessions"))
+    app = load_app(local, SessionOptions(**arguments.get("sessions", {})))
 
     def ready(listening: Listening) -> None:
         end.listening(listening)

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from openenv.server import MAX_MESSAGE_BYTES, build_app
-from openenv.session import AnyEnvironment, EnvironmentSpec, SessionEngine
+from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, SessionEngine
 
 __all__ = ["create_app"]
 
@@ -21,6 +21,8 @@ def create_app(
     max_concurrent_envs: int | None = None,
     *,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
+    lease_s: float = LEASE_S,
+    idle_timeout_s: float | None = None,
 ) -> FastAPI:
     """An ASGI application that serves an environment over HTTP and WebSocket.
 
@@ -34,11 +36,14 @@ def create_app(
         max_concurrent_envs: Sessions at the same time. By default 64 where the class says
             ``SUPPORTS_CONCURRENT_SESSIONS``, else 1.
         max_message_bytes: Largest message a client may send.
+        lease_s: Seconds a session outlives its last connection, so that its client can come back and go on.
+        idle_timeout_s: Seconds without a request after which a session ends although its client is connected;
+            ``None``: never.
 
     Raises:
-        ConfigurationError: ``env`` is an instance, a type is no pydantic model, or the class does not support
-            that many sessions.
+        ConfigurationError: ``env`` is an instance, a type is no pydantic model, the class does not support that
+            many sessions, or a time is not above 0.
     """
     spec = EnvironmentSpec.of(env, action_cls, observation_cls, env_name)
-    engine = SessionEngine(spec, max_concurrent_envs)
+    engine = SessionEngine(spec, max_concurrent_envs, lease_s=lease_s, idle_timeout_s=idle_timeout_s)
     return build_app(engine, max_message_bytes=max_message_bytes)

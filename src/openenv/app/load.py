@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,17 +21,35 @@ from openenv.environment import Environment, EnvironmentPlan
 from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
 from openenv.session import SessionEngine
 
-__all__ = ["load_app"]
+__all__ = ["SessionOptions", "load_app"]
 
 _DEFAULT_ATTRIBUTE = "app"
 
 
-def load_app(local: Local, max_sessions: int | None = None) -> ASGIApp:
+@dataclass(frozen=True)
+class SessionOptions:
+    """What whoever serves an application may set instead of the application; ``None`` leaves what it says.
+
+    Attributes:
+        max_sessions: Sessions at the same time, 1 or more.
+        lease_s: Seconds a session outlives its last connection, above 0.
+        idle_timeout_s: Seconds without a request after which a session ends that a connection holds, above 0.
+    """
+
+    max_sessions: int | None = None
+    lease_s: float | None = None
+    idle_timeout_s: float | None = None
+
+
+_AS_THE_APP_SAYS = SessionOptions()
+
+
+def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIApp:
     """Import an environment and make its application. Its import roots stay on ``sys.path``.
 
     Args:
         local: What to serve.
-        max_sessions: Sessions at the same time, instead of what the app says; ``None`` leaves that.
+        options: What to set in it.
 
     Raises:
         EnvironmentNotFound: The module, the attribute or the class does not exist.
@@ -42,19 +61,22 @@ def load_app(local: Local, max_sessions: int | None = None) -> ASGIApp:
         if root not in sys.path:
             sys.path.insert(0, root)
     app = _as_app(_found(local.app), local.app)
-    if max_sessions is not None:
-        _resize(app, local, max_sessions)
+    if options != _AS_THE_APP_SAYS:
+        _set(app, local, options)
     return app
 
 
-def _resize(app: ASGIApp, local: Local, max_sessions: int) -> None:
+def _set(app: ASGIApp, local: Local, options: SessionOptions) -> None:
     engine = getattr(getattr(app, "state", None), "engine", None)
     if not isinstance(engine, SessionEngine):
         raise ConfigurationError(
-            f"the number of sessions of {local.name} is its own business: {local.app} was not made by create_app"
+            f"the sessions of {local.name} are its own business: {local.app} was not made by create_app"
         )
+    engine.leases.set(options.lease_s, options.idle_timeout_s)
+    if options.max_sessions is None:
+        return
     try:
-        engine.resize(max_sessions)
+        engine.resize(options.max_sessions)
     except ConfigurationError as error:  # with the number that it does take, for who asked
         raise ConfigurationError(error.message, details={"max_sessions": engine.capacity}) from error
 

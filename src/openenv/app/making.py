@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack, overload
 
 from openenv.app.resolve import Local, Remote, resolve
@@ -24,6 +25,10 @@ class ClientArguments(TypedDict, total=False):
     message_timeout_s: float | None
     max_message_bytes: int
     headers: Mapping[str, str]
+    reconnect_timeout_s: float
+    liveness_timeout_s: float
+    queue_timeout_s: float
+    on_queued: Callable[[int], None] | None
 
 
 @overload
@@ -97,7 +102,8 @@ def make(
         made = _untyped(client)(found.url, **client)
     else:
         client_class = _client_class(found) if found.client else _untyped(client)
-        server = embedded(found, max_sessions=max_sessions, start_timeout_s=start_timeout_s).start()
+        sessions = {"max_sessions": max_sessions}
+        server = embedded(found, sessions=sessions, start_timeout_s=start_timeout_s).start()
         try:
             made = client_class(server.url, owned=server, **client)
         except BaseException:
@@ -109,20 +115,28 @@ def make(
 def embedded(
     local: Local,
     *,
-    max_sessions: int | None = None,
+    sessions: Mapping[str, Any] = MappingProxyType({}),
     start_timeout_s: float = 120.0,
     host: str = "127.0.0.1",
     port: int = 0,
     debug: bool = False,
 ) -> EmbeddedRuntime:
-    """The runtime that serves an environment from a child process; nothing is started yet."""
+    """The runtime that serves an environment from a child process; nothing is started yet.
+
+    Args:
+        local: What to serve.
+        sessions: Fields of ``load.SessionOptions``.
+        start_timeout_s: Seconds until it must be listening.
+        host, port: Where to listen.
+        debug: Log everything.
+    """
     return EmbeddedRuntime(
         "openenv.app.child",
         {
             "app": local.app,
             "name": local.name,
             "import_roots": list(local.import_roots),
-            "max_sessions": max_sessions,
+            "sessions": dict(sessions),
             "host": host,
             "port": port,
             "debug": debug,

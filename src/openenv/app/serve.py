@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -95,7 +95,8 @@ def serve(
             backlog=_BACKLOG,
             timeout_graceful_shutdown=grace_s,
         )
-        server = _Server(config, _url(listener), on_ready, grace_s + CLOSE_GRACE_S)
+        drain = getattr(state, "drain", None)
+        server = _Server(config, _url(listener), on_ready, drain, grace_s)
         try:
             server.run(sockets=[listener])
         except SystemExit:
@@ -163,12 +164,18 @@ class _Server(uvicorn.Server):
     """uvicorn with an end that comes in bounded time, and with exit code 0."""
 
     def __init__(
-        self, config: uvicorn.Config, url: str, on_ready: Callable[[Listening], None] | None, limit_s: float
+        self,
+        config: uvicorn.Config,
+        url: str,
+        on_ready: Callable[[Listening], None] | None,
+        drain: Callable[[float], Awaitable[None]] | None,
+        grace_s: float,
     ) -> None:
         super().__init__(config)
         self._url = url
         self._on_ready = on_ready
-        self._limit_s = limit_s
+        self._drain = drain
+        self._grace_s = grace_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -180,11 +187,15 @@ class _Server(uvicorn.Server):
             self._on_ready(Listening(self._url, self))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        limit_s = self._grace_s + CLOSE_GRACE_S
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(limit_s):
+                if self._drain is not None:  # while connections are still there: their clients are to be told
+                    with contextlib.suppress(TimeoutError):
+                        await self._drain(self._grace_s)
                 await super().shutdown(sockets=sockets)
         except TimeoutError:  # a step that never ends holds its environment, and Python cannot end its thread
-            log.error("some environments did not close within %g s; ending without them", self._limit_s)
+            log.error("some environments did not close within %g s; ending without them", limit_s)
             logging.shutdown()
             os._exit(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,6 +25,17 @@ def serve(
     max_sessions: Annotated[
         int | None, typer.Option(min=1, help="Sessions at the same time, instead of what the environment says.")
     ] = None,
+    lease_s: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Seconds a session outlives its last connection; 900 unless the app says so."),
+    ] = None,
+    idle_timeout_s: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Seconds without a request after which a session ends; never unless given."),
+    ] = None,
+    grace_s: Annotated[
+        int, typer.Option(min=0, help="Seconds that running requests are given when the server is stopped.")
+    ] = 10,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a file changes. Sessions end when it does.")
     ] = False,
@@ -34,23 +45,24 @@ def serve(
     local = resolve(target)
     if isinstance(local, Remote):
         raise ConfigurationError(f"{local.url} is served already; give the path or name of an environment")
+    sessions = {"max_sessions": max_sessions, "lease_s": lease_s, "idle_timeout_s": idle_timeout_s}
     if reload:
-        _serve_reloading(local, host, port, max_sessions, debug)
+        _serve_reloading(local, host, port, sessions, debug)
         return
-    from openenv.app.load import load_app
+    from openenv.app.load import SessionOptions, load_app
     from openenv.app.serve import Listening
     from openenv.app.serve import serve as serve_app
 
-    app = load_app(local, max_sessions)
-    sessions = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
+    app = load_app(local, SessionOptions(max_sessions, lease_s, idle_timeout_s))
+    capacity = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
 
     def ready(listening: Listening) -> None:
-        _say(local, listening.url, None if sessions is None else f"up to {sessions} at the same time")
+        _say(local, listening.url, None if capacity is None else f"up to {capacity} at the same time")
 
-    serve_app(app, host, port, on_ready=ready, debug=debug)
+    serve_app(app, host, port, on_ready=ready, debug=debug, grace_s=grace_s)
 
 
-def _serve_reloading(local: Local, host: str, port: int, max_sessions: int | None, debug: bool) -> None:
+def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any], debug: bool) -> None:
     from openenv.app.making import embedded
     from openenv.app.reload import serve_reloading
 
@@ -60,7 +72,7 @@ def _serve_reloading(local: Local, host: str, port: int, max_sessions: int | Non
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         serve_reloading(
-            embedded(local, max_sessions=max_sessions, host=host, port=port, debug=debug),
+            embedded(local, sessions=sessions, host=host, port=port, debug=debug),
             Path(local.directory),
             stop=stop,
             on_ready=lambda url: _say(local, url, "end whenever a file changes"),

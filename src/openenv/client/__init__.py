@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from openenv.client.async_client import EnvClient, GenericEnvClient
-from openenv.client.options import Closable
+from openenv.client.options import Closable, Ending
 
 if TYPE_CHECKING:
     from openenv.client.sync_client import SyncEnvClient
 
-__all__ = ["Closable", "EnvClient", "GenericEnvClient", "SyncEnvClient"]
+__all__ = ["Closable", "Ending", "EnvClient", "GenericEnvClient", "SyncEnvClient"]
 
 
 def __getattr__(name: str) -> Any:  # either client loads without the other's half of websockets

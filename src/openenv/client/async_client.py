@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from openenv.client.address import Address
-from openenv.client.conversation import Break, Broken, Conversation
+from openenv.client.breaks import hung_up
+from openenv.client.conversation import Conversation
+from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
 from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of
 from openenv.client.values import Values
-from openenv.errors import CapacityReached, ConnectionLost, OpenEnvError
-from openenv.protocol import Close, Failed, GetState, Hello, Reply, Request, Reset
+from openenv.protocol import GetState, Hello
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["EnvClient", "GenericEnvClient"]
 
 T = TypeVar("T")
-
-log = logging.getLogger("openenv.client")
-
 
 _TYPE_NAMES = ("action_type", "observation_type", "state_type")
 
@@ -43,10 +41,14 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
 
         class EchoClient(EnvClient[EchoAction, EchoObservation, EchoState]): ...
 
-    One request at a time; use one client per session for several. If the connection breaks in an episode, the
-    request and all that follow raise ``EpisodeLost``; ``reset`` connects again and begins a new episode. After a
-    time-out or a cancellation the server may still be closing the old session; if it has no other place, ``reset``
-    tries again with growing pauses, for ``connect_timeout_s`` in all, before it raises ``CapacityReached``.
+    One request at a time; use one client per session for several. If the connection breaks, the client connects
+    again, resumes its session and asks again for the answer it waits for; nothing runs twice. Only if that does not
+    succeed, or the request is given up, the episode is lost: the request and all that follow raise ``EpisodeLost``,
+    until ``reset`` begins a new one. With a server of protocol v1 every break has that end.
+
+    After a time-out or a cancellation the server may still be closing the old session; if it has no other place,
+    ``reset`` tries again with growing pauses, for ``connect_timeout_s`` in all, before it raises
+    ``CapacityReached``.
 
     Args:
         base_url: Address of the server, ``http(s)://`` or ``ws(s)://``.
@@ -56,6 +58,11 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         max_message_bytes: Largest message taken from the server.
         headers: Additional headers of the handshake.
         owned: Something to end together with the client, such as a server started for it.
+        reconnect_timeout_s: Seconds without a connection after which a break is final; 0: every break is.
+        liveness_timeout_s: Seconds of silence, while an answer is waited for, until the server is pinged; after as
+            many again without a sign of life the client connects anew.
+        queue_timeout_s: Seconds to wait for a place where all are taken; 0: raise ``CapacityReached`` at once.
+        on_queued: Is called with the position in that queue, 1 is next; it must not block.
     """
 
     action_type: type[Any] | None = None
@@ -92,6 +99,10 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         headers: Mapping[str, str] | None = None,
         owned: Closable | None = None,
+        reconnect_timeout_s: float = 60.0,
+        liveness_timeout_s: float = 20.0,
+        queue_timeout_s: float = 0.0,
+        on_queued: Callable[[int], object] | None = None,
     ) -> None:
         self.options = ClientOptions(
             address=Address.parse(base_url),
@@ -105,9 +116,14 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             max_message_bytes=max_message_bytes,
             headers=headers or {},
             owned=owned,
+            reconnect_timeout_s=reconnect_timeout_s,
+            liveness_timeout_s=liveness_timeout_s,
+            queue_timeout_s=queue_timeout_s,
+            on_queued=on_queued,
         )
-        self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options.values)
+        self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options)
         self._socket: AsyncSocket | None = None
+        self._turn_ended, self._woken = asyncio.Event(), asyncio.Event()
 
     @property
     def hello(self) -> Hello | None:
@@ -127,13 +143,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             ConnectFailed: The server cannot be reached.
             CapacityReached, FactoryFailed: It has no session for us.
         """
-        self._conversation.begin_turn()
-        try:
-            self._forget_ended()
-            if self._socket is None:
-                await self._with_place(self._connect)
-        finally:
-            self._conversation.end_turn()
+        await self._call(self._conversation.connect())
         return self
 
     async def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> StepResult[ObsT]:
@@ -145,7 +155,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             **options: Options of the environment's own.
         """
         request = self._conversation.reset(seed, episode_id, options)
-        return self._conversation.result(await self._ask(request, None))
+        return self._conversation.result(await self._call(self._conversation.ask(request, None)))
 
     async def step(self, action: ActT, timeout_s: float | None = None, **options: Any) -> StepResult[ObsT]:
         """Take an action.
@@ -160,29 +170,42 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             ActionInvalid, ResetNeeded, EpisodeDone: Refused; the environment did not move.
         """
         request = self._conversation.step(action, timeout_s, options)
-        return self._conversation.result(await self._ask(request, timeout_s))
+        return self._conversation.result(await self._call(self._conversation.ask(request, timeout_s)))
 
     async def state(self) -> StateT:
         """Where the episode stands."""
-        return self._conversation.state(await self._ask(GetState(), None))
+        return self._conversation.state(await self._call(self._conversation.ask(GetState(), None)))
 
     async def close(self) -> None:
         """End the session and whatever belongs to the client. Safe to call twice, also while a call waits.
 
         A ``close`` of the environment that fails is logged as a warning. ``reset`` begins anew.
         """
-        nobody_waits = self._conversation.try_turn()
+        has_turn = self._conversation.try_turn() or await self._interrupt()
+        turn_ended = self._begin_turn() if has_turn else None
         try:
-            if nobody_waits:
-                self._forget_ended()
-                await self._end_session()
+            if has_turn:
+                await self._play(self._conversation.end())
         finally:
             self._conversation.closed()
             self._abort()
-            if nobody_waits:
+            if turn_ended is not None:
                 self._conversation.end_turn()
+                turn_ended.set()
             if self.options.owned is not None:
                 await asyncio.to_thread(self.options.owned.close)
+
+    async def _interrupt(self) -> bool:
+        """Make the call that waits give its turn to this one."""
+        if self._conversation.interrupt():
+            self._woken.set()
+            self._abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.connect_timeout_s):
+                while not self._conversation.try_turn():
+                    await self._turn_ended.wait()
+                return True
+        return False
 
     def sync(self) -> SyncEnvClient[ActT, ObsT, StateT]:
         """A synchronous client of the same server, with the same types and a session of its own."""
@@ -198,90 +221,63 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
     ) -> None:
         await self.close()
 
-    async def _connect(self) -> None:
-        from openenv.client.async_socket import AsyncSocket  # here: who only names a client loads no network code
-
-        self._socket = socket = await AsyncSocket.connect(self.options)
-        try:
-            opening = self._conversation.connected(socket.subprotocol)
-            if opening is None:
-                return
-            self._conversation.greeting(await self._exchange(None, self.options.connect_timeout_s))
-            self._conversation.opened(await self._exchange(opening, self.options.message_timeout_s))
-        except BaseException:
-            self._abort()
-            raise
-
-    async def _ask(self, request: Request, timeout_s: float | None) -> Reply:
-        timeout_s = timeout_s or self.options.message_timeout_s
+    async def _call(self, moves: Moves[T]) -> T:
         self._conversation.begin_turn()
+        turn_ended = self._begin_turn()
         try:
-            self._forget_ended()
-            self._conversation.admit(request)
-            return await self._with_place(lambda: self._attempt(request, timeout_s))
+            return await self._play(moves)
         finally:
             self._conversation.end_turn()
+            turn_ended.set()
 
-    async def _attempt(self, request: Request, timeout_s: float | None) -> Reply:
-        if self._socket is not None:
-            try:
-                return self._conversation.placed(await self._exchange(request, timeout_s))
-            except ConnectionLost:
-                if not isinstance(request, Reset):
-                    raise
-                # a connection from before may be gone without a sign; a reset can begin on a new one
-        await self._connect()
-        return self._conversation.placed(await self._exchange(request, timeout_s))
+    def _begin_turn(self) -> asyncio.Event:
+        self._turn_ended, self._woken = asyncio.Event(), asyncio.Event()  # new: each belongs to one event loop
+        return self._turn_ended
 
-    async def _with_place(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make an attempt, and others while the session that this client gave up may still hold its place."""
-        pauses = self._conversation.pauses(self.options.connect_timeout_s)
-        while True:
-            try:
-                return await attempt()
-            except CapacityReached:
-                pause_s = next(pauses, None)
-                if pause_s is None:
-                    raise
-            await asyncio.sleep(pause_s)
-            self._conversation.go_on()
-            self._forget_ended()
-
-    def _forget_ended(self) -> None:
-        """Let go of a connection that ended while nobody was asking; an episode that was running on it is lost."""
-        ended = self._socket.ended if self._socket is not None else None
-        if ended is not None or (self._socket is not None and not self._conversation.has_session):
-            told = self._conversation.broken(ended or Broken(Break.CONNECTION_LOST, "the server had no session"))
-            log.info("connecting anew: %s", told)
-            self._abort()
-
-    async def _exchange(self, request: Request | None, timeout_s: float | None) -> Reply:
-        socket = self._socket  # read first: a close by another thread is noted before it takes the socket
-        self._conversation.go_on()
-        assert socket is not None
-        frame = None if request is None else self._conversation.frame(request)
+    async def _play(self, moves: Moves[T]) -> T:
+        """Make the moves that the conversation decides on."""
+        answer: Any = None
+        error: BaseException | None = None
         try:
-            return await socket.ask(frame, self._conversation.receive, timeout_s)
-        except BaseException as error:  # cancellation too: its answer must not be taken for the next one's
-            told = self._conversation.broken(error)
-            self._abort()
-            if told is error:
-                raise
-            raise told from error
+            while True:
+                try:
+                    move = moves.send(answer) if error is None else moves.throw(error)
+                except StopIteration as stop:
+                    ended: T = stop.value
+                    return ended
+                try:
+                    answer, error = await self._make(move), None
+                except BaseException as raised:  # noqa: BLE001 - cancellation too: the conversation decides what follows from it
+                    answer, error = None, raised
+        finally:
+            error = None  # its traceback holds this frame
 
-    async def _end_session(self) -> None:
-        if self._socket is None:
-            return
-        try:
-            if self._conversation.answers_close:
-                reply = await self._exchange(Close(), self.options.connect_timeout_s)
-                if isinstance(reply, Failed):
-                    log.warning("the environment did not close cleanly: %s", reply.message)
-            else:
-                await self._socket.tell(self._conversation.frame(Close()))
-            await self._socket.close()
-        except OpenEnvError as error:
-            log.warning("the server did not say that the session has ended: %s", error)
+    async def _make(self, move: Move) -> Any:
+        socket = self._socket
+        match move:
+            case Connect():
+                from openenv.client.async_socket import AsyncSocket  # here: who only names a client loads no network
+
+                self._socket = await AsyncSocket.connect(self.options, move.timeout_s)
+                return self._socket.subprotocol
+            case Pause():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(move.seconds):
+                        await self._woken.wait()
+            case HangUp():
+                self._abort()
+            case Look():
+                return hung_up() if socket is None else socket.ended
+            case Tell():
+                return socket is not None and await socket.tell(move.frame, move.timeout_s)
+            case Ask():
+                if socket is None:
+                    raise hung_up()
+                return await socket.ask(move)
+            case Part():
+                if socket is not None:
+                    await socket.close(move.timeout_s)
+        return None
 
     def _abort(self) -> None:
         socket, self._socket = self._socket, None

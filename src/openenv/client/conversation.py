@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import secrets
+import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic
 
+from openenv.client.breaks import Break, Broken, Gone, lost, reason_of
+from openenv.client.link import Link
+from openenv.client.moves import Moves, Pause
+from openenv.client.options import ClientOptions
 from openenv.client.values import Values
 from openenv.errors import (
     CapacityReached,
@@ -23,46 +30,13 @@ from openenv.errors import (
     RequestTimeout,
     SessionClosed,
 )
-from openenv.protocol import (
-    ClientConnection,
-    Closed,
-    EncodingFailed,
-    Failed,
-    Hello,
-    Observed,
-    Open,
-    Opened,
-    Reply,
-    Request,
-    Reset,
-    StateIs,
-    Step,
-)
+from openenv.protocol import Failed, GetState, Hello, Observed, Reply, Request, Reset, StateIs, Step
 from openenv.types import ActT, ObsT, StateT, StepResult
 
-__all__ = ["Break", "Broken", "Conversation"]
+__all__ = ["Conversation"]
 
+log = logging.getLogger("openenv.client")
 
-class Break(Enum):
-    """Why a connection ended under the client; the value is the ``reason`` of ``EpisodeLost``."""
-
-    CONNECTION_LOST = "connection_lost"
-    SERVER_STOPPED = "server_stopped"
-    MESSAGE_TOO_LARGE = "message_too_large"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    PROTOCOL_ERROR = "protocol_error"
-
-
-class Broken(Exception):
-    """The connection ended under a request. Never leaves this package: ``Conversation.broken`` says what it means."""
-
-    def __init__(self, why: Break, message: str) -> None:
-        super().__init__(message)
-        self.why = why
-
-
-_GIVEN_UP_BY_US = {Break.TIMEOUT, Break.CANCELLED, Break.PROTOCOL_ERROR, Break.MESSAGE_TOO_LARGE}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 
 
@@ -77,28 +51,38 @@ class _Episode(Enum):
 class Conversation(Generic[ActT, ObsT, StateT]):
     """Holds a client to the promise that an episode goes on or is said to be lost, never silently begun anew.
 
-    After a break in an episode, every request but ``reset`` raises ``EpisodeLost``; after ``closed``, every one
-    but ``reset`` raises ``SessionClosed``.
+    After an episode was lost, every request but ``reset`` raises ``EpisodeLost``; after ``closed``, every one but
+    ``reset`` raises ``SessionClosed``. What is to be done, it gives as moves, which both kinds of client make.
+
+    Args:
+        options: What the user set.
+        clock: Seconds that rise.
+        chance: From 0 to 1, for the pauses between attempts to connect.
     """
 
-    def __init__(self, values: Values[ActT, ObsT, StateT]) -> None:
-        self._values = values
+    def __init__(
+        self,
+        options: ClientOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._options = options
+        self._values: Values[ActT, ObsT, StateT] = options.values
         self._episode = self._before = _Episode.NONE
         self._why_lost = ""
-        self._connection: ClientConnection | None = None
         self._turn = threading.Lock()  # of a synchronous client two threads may ask at the same moment
-        self._takes_place = False  # the server may keep a place for this connection
-        self._closed_meanwhile = False  # since the turn was taken
-        self._left_place = False  # it may still be closing the session of one that was given up
-        self.has_session = False
+        self._is_ending = False
+        self.interrupted = threading.Event()
+        self._link = Link(options, self.go_on, clock, chance)
 
     # Whose turn it is ----------------------------------------------------------------------------
 
-    def try_turn(self) -> bool:
+    def try_turn(self, timeout_s: float = 0.0) -> bool:
         """Take the turn to ask; False while another call has it."""
-        if not self._turn.acquire(blocking=False):
+        if not self._turn.acquire(timeout=timeout_s):
             return False
-        self._closed_meanwhile = False
+        self.interrupted.clear()
         return True
 
     def begin_turn(self) -> None:
@@ -110,65 +94,139 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         """Give the turn back."""
         self._turn.release()
 
-    # Connecting ----------------------------------------------------------------------------------
-
-    def connected(self, subprotocol: str | None) -> Open | None:
-        """Begin on a new connection; the request that opens the session, where the version has one."""
-        self.go_on()
-        self._connection = ClientConnection(subprotocol)
-        self.has_session = self._takes_place = not self._connection.has_sessions
-        if self._episode is _Episode.CLOSED:
-            self._episode = _Episode.NONE
-        return Open(nonce=secrets.token_hex(8)) if self._connection.has_sessions else None
-
-    def greeting(self, reply: Reply) -> None:
-        """Take the server's first frame."""
-        if not isinstance(reply, Hello):
-            raise RemoteProtocolError("the server accepted protocol v2 but did not greet")
-
-    def opened(self, reply: Reply) -> None:
-        """Take the answer to ``Open``."""
-        self._expect(reply, Opened)
-        self.has_session, self._left_place = True, False
-
-    def placed(self, reply: Reply) -> Reply:
-        """The same reply; raises ``CapacityReached`` if by it a v1 server, which opens no sessions, says it is full."""
-        if isinstance(reply, Failed) and reply.code == CapacityReached.code and not self.answers_close:
-            self._expect(reply, Opened)
-        self._left_place = False
-        return reply
-
-    def pauses(self, limit_s: float) -> Iterator[float]:
-        """Seconds to wait before each further attempt at a place, growing, ``limit_s`` in all; the first is due after
-        a ``CapacityReached``. There are none unless the place may be one that this client gave up itself."""
-        pause_s, waited_s = _FIRST_PAUSE_S, 0.0
-        while self._left_place and waited_s < limit_s:
-            pause_s = min(pause_s, limit_s - waited_s)
-            yield pause_s
-            waited_s += pause_s
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        self._left_place = False  # who waited in vain is told at once the next time
+    def interrupt(self) -> bool:
+        """Make the call that has the turn raise ``SessionClosed``, once it wakes; False if it is itself an end."""
+        if self._is_ending:
+            return False
+        self.interrupted.set()
+        return True
 
     def go_on(self) -> None:
         """Raise ``SessionClosed`` if the client was closed by another thread or task since the turn was taken."""
-        if self._closed_meanwhile:
+        if self.interrupted.is_set():
             raise SessionClosed("this client was closed while it waited for an answer")
+
+    # What a call does ----------------------------------------------------------------------------
+
+    def connect(self) -> Moves[None]:
+        """Be connected, with a session."""
+        yield from self._notice()
+        yield from self._with_place(None, None)
+
+    def ask(self, request: Request, timeout_s: float | None) -> Moves[Reply]:
+        """The answer to a request; ``timeout_s`` is the request's own, ``None``: as for any message."""
+        yield from self._notice()
+        self._admit(request)
+        reply = yield from self._with_place(request, timeout_s or self._options.message_timeout_s)
+        assert reply is not None
+        return reply
+
+    def end(self) -> Moves[None]:
+        """End the session and the connection."""
+        self._is_ending = True
+        try:
+            with suppress(Gone):
+                yield from self._link.look()
+            yield from self._link.end()
+        finally:
+            self._is_ending = False
+
+    def closed(self) -> None:
+        """Note that the client was closed."""
+        self._episode = _Episode.CLOSED
 
     @property
     def hello(self) -> Hello | None:
         """The server's greeting on this connection; ``None`` without one, and in v1."""
-        return None if self._connection is None else self._connection.hello
+        return self._link.line.hello
 
-    @property
-    def answers_close(self) -> bool:
-        """Whether the server says how closing the session went; in v1 it just ends the connection."""
-        return self._connection is not None and self._connection.has_sessions
+    def _notice(self) -> Moves[None]:
+        """Let go of a connection that ended while nobody asked, and of the episode if that ended with it."""
+        try:
+            ended = yield from self._link.look()
+        except Gone as gone:
+            log.info("connecting anew: %s", self._lost(gone))
+            return
+        if ended is not None:
+            log.info("connecting anew: %s", self._told(ended, None, had_session=True))
 
-    def closed(self) -> None:
-        """Note that the client was closed."""
-        self._leave()
-        self._closed_meanwhile = True
-        self._episode, self._connection, self.has_session = _Episode.CLOSED, None, False
+    def _with_place(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
+        """Attempt it, and again while the session that this client gave up may still hold its place."""
+        pauses = self._pauses(self._options.connect_timeout_s)
+        while True:
+            try:
+                return (yield from self._attempt(request, timeout_s))
+            except CapacityReached:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise
+            yield Pause(pause_s)
+            self.go_on()
+            yield from self._notice()
+
+    def _pauses(self, limit_s: float) -> Iterator[float]:
+        """Seconds to wait before each further attempt at a place, growing, ``limit_s`` in all; the first is due after
+        a ``CapacityReached``. There are none unless the place may be one that this client gave up itself."""
+        pause_s, waited_s = _FIRST_PAUSE_S, 0.0
+        while self._link.left_place and waited_s < limit_s:
+            pause_s = min(pause_s, limit_s - waited_s)
+            yield pause_s
+            waited_s += pause_s
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        self._link.left_place = False  # who waited in vain is told at once the next time
+
+    def _attempt(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
+        """Ask, and once more on another session where nothing is lost by that."""
+        had_session = self._link.has_session
+        had_episode = self._episode in (_Episode.RUNNING, _Episode.BEGINNING)
+        try:
+            return (yield from self._once(request, timeout_s))
+        except Gone as gone:
+            told = self._lost(gone)
+            if isinstance(request, Step) or (isinstance(request, GetState) and had_episode):
+                raise told from gone
+            log.info("opening another session: %s", gone)
+        except ConnectionLost:
+            if not (isinstance(request, Reset) and had_session):
+                raise
+            # a connection from before may be gone without a sign; a reset can begin on a new one
+        try:
+            return (yield from self._once(request, timeout_s))
+        except Gone as gone:
+            raise self._lost(gone) from gone
+
+    def _once(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
+        link, had_session = self._link, self._link.has_session
+        try:
+            deadline = link.line.deadline(timeout_s)
+            if (yield from link.reach(deadline)):
+                deadline = link.line.deadline(timeout_s)  # to open a session is not the request's work
+            had_session = True
+            if self._episode is _Episode.CLOSED:
+                self._episode = _Episode.NONE
+            if request is None:
+                return None
+            frame = link.frame(request)
+            self._before = self._episode
+            if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is _Episode.NONE):
+                self._episode = _Episode.BEGINNING
+            return self._placed((yield from link.answer(frame, deadline)))
+        except Gone:
+            raise
+        except BaseException as error:  # cancellation too: what it did to the episode is to be noted
+            if isinstance(error, OpenEnvError) and not isinstance(error, RemoteProtocolError | SessionClosed):
+                raise
+            told = self._told(error, request, had_session=had_session)
+            if told is error:
+                raise
+            raise told from error
+
+    def _placed(self, reply: Reply) -> Reply:
+        """The same reply; raises ``CapacityReached`` if by it a v1 server, which opens no sessions, says it is full."""
+        if isinstance(reply, Failed) and reply.code == CapacityReached.code and self._link.line.is_v1:
+            self._expect(reply, Observed)
+        self._link.left_place = False
+        return reply
 
     # Asking --------------------------------------------------------------------------------------
 
@@ -188,48 +246,16 @@ class Conversation(Generic[ActT, ObsT, StateT]):
                 raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")
         return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
 
-    def admit(self, request: Request) -> None:
+    def _admit(self, request: Request) -> None:
         """Raise ``EpisodeLost`` or ``SessionClosed`` where only a reset may follow and this is none."""
         if isinstance(request, Reset):
             return
         if self._episode is _Episode.LOST:
-            raise _lost(self._why_lost)
+            raise lost(self._why_lost, "it ended in an earlier call")
         if self._episode is _Episode.CLOSED:
             raise SessionClosed("this client was closed; reset() connects again and begins a new episode")
 
-    def frame(self, request: Request) -> str:
-        """The frame of a request. Where this raises, nothing was sent and everything is as it was."""
-        connection = self._connection  # read first: it is gone only after a close is noted
-        self.go_on()
-        assert connection is not None
-        try:
-            frame = connection.send(request)
-        except OpenEnvError:
-            raise
-        except (EncodingFailed, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise LocalProtocolError(f"the options cannot be sent as JSON: {error}") from error
-        hello = connection.hello
-        limit = hello.limits.max_message_bytes if hello is not None else math.inf
-        if len(frame) * 4 > limit and (size := len(frame.encode())) > limit:  # a character takes up to 4 bytes
-            connection.withdraw()
-            raise LocalProtocolError(f"the message has {size} bytes; this server takes {limit}")
-        self._takes_place = self._takes_place or isinstance(request, Open)
-        self._before = self._episode
-        if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is _Episode.NONE):
-            self._episode = _Episode.BEGINNING
-        return frame
-
     # Answers -------------------------------------------------------------------------------------
-
-    def receive(self, frame: str | bytes) -> Reply | None:
-        """The reply in an arriving frame; ``None`` if it answers nothing that is still waited for."""
-        connection = self._connection  # read first: it is gone only after a close is noted
-        self.go_on()
-        assert connection is not None
-        reply = connection.receive(frame)
-        if isinstance(reply, Closed) or (isinstance(reply, Failed) and reply.code == CapacityReached.code):
-            self._takes_place = False
-        return reply
 
     def result(self, reply: Reply) -> StepResult[ObsT]:
         """The answer to ``reset`` or ``step``, or the error the server raised."""
@@ -241,40 +267,28 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         """The answer to ``state``."""
         return self._values.decode_state(self._expect(reply, StateIs).state)
 
-    def broken(self, error: BaseException) -> BaseException:
-        """Note that a request ended without its answer, and the connection with it; the error to tell it with."""
-        had_session = self.has_session
-        self._connection, self.has_session = None, False
-        match error:
-            case Broken(why=why):
-                pass
-            case RemoteProtocolError():
-                why = Break.PROTOCOL_ERROR
-            case _:  # whatever interrupts the call from outside
-                why = Break.CANCELLED
-        if why in _GIVEN_UP_BY_US:
-            self._leave()
-        self._takes_place = False
-        told = self._tell(why, str(error), had_session)
-        return told if isinstance(error, Broken) else error
-
-    def _tell(self, why: Break, message: str, had_session: bool) -> OpenEnvError:
-        if self._episode is _Episode.CLOSED:
-            return SessionClosed("this client was closed while it waited for an answer")
-        if self._episode is _Episode.RUNNING:
+    def _told(self, error: BaseException, request: Request | None, *, had_session: bool) -> BaseException:
+        """Note that a request ended without its answer; the error to tell it with."""
+        why, message = reason_of(error), str(error)
+        was = self._episode
+        if was in (_Episode.RUNNING, _Episode.BEGINNING):  # it may have begun: another must not begin unasked
             self._episode, self._why_lost = _Episode.LOST, why.value
-            return _lost(why.value, message)
-        if self._episode is _Episode.BEGINNING:  # it may have begun: what follows must not begin another unasked
-            self._episode, self._why_lost = _Episode.LOST, why.value
+        if not isinstance(error, Broken):
+            return error
+        if was is _Episode.RUNNING and not isinstance(request, Reset):
+            return lost(why.value, message)
         if why is Break.TIMEOUT:
             return RequestTimeout(message)
         if why is Break.MESSAGE_TOO_LARGE:
             return MessageTooLarge(message)
         return ConnectionLost(message) if had_session else ConnectFailed(f"no session could be opened: {message}")
 
-    def _leave(self) -> None:
-        self._left_place = self._left_place or self._takes_place
-        self._takes_place = False
+    def _lost(self, gone: Gone) -> OpenEnvError:
+        """Note that the session is over; the error to tell it with."""
+        if self._episode in (_Episode.RUNNING, _Episode.BEGINNING):
+            self._episode, self._why_lost = _Episode.LOST, gone.reason
+            return gone.error
+        return ConnectionLost(str(gone))
 
     def _expect(self, reply: Reply, kind: type[Any]) -> Any:
         if isinstance(reply, kind):
@@ -286,12 +300,6 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         error = reply.to_error()
         if isinstance(error, EpisodeLost):
             self._episode, self._why_lost = _Episode.LOST, str(error.details.get("reason", "unknown"))
-        if isinstance(error, CapacityReached | FactoryFailed) and not self.answers_close:
-            self.has_session = False  # v1 says so where the session should have begun
+        if isinstance(error, CapacityReached | FactoryFailed) and self._link.line.is_v1:
+            self._link.no_session()  # v1 says so where the session should have begun
         raise error
-
-
-def _lost(reason: str, message: str = "it ended in an earlier call") -> EpisodeLost:
-    return EpisodeLost(
-        f"the episode was lost ({reason}): {message}; call reset() to begin another", details={"reason": reason}
-    )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from openenv.client.address import Address
 from openenv.client.values import Values
 from openenv.errors import ConfigurationError
 
-__all__ = ["MAX_MESSAGE_BYTES", "ClientOptions", "Closable", "types_of"]
+__all__ = ["MAX_MESSAGE_BYTES", "ClientOptions", "Closable", "Ending", "types_of"]
 
 MAX_MESSAGE_BYTES = 100 * 1024 * 1024
 """Largest message a client takes from a server, unless told otherwise."""
@@ -23,6 +23,15 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """End it; safe to call twice."""
+
+
+@runtime_checkable
+class Ending(Closable, Protocol):
+    """Something that may also end by itself, and knows whether it has."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone, so that nobody need wait for it to come back."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,11 @@ class ClientOptions:
         max_message_bytes: Largest message taken.
         headers: Additional headers of the handshake.
         owned: Ended when the client is closed.
+        reconnect_timeout_s: Seconds without a connection after which a break is final; 0: at once.
+        liveness_timeout_s: Seconds of silence, while an answer is waited for, until the server is pinged; after as
+            many again without a sign the connection counts as lost.
+        queue_timeout_s: Seconds to wait for a place where all are taken.
+        on_queued: Is told the position in that queue, 1 is next.
     """
 
     address: Address
@@ -46,14 +60,29 @@ class ClientOptions:
     max_message_bytes: int
     headers: Mapping[str, str] = field(default_factory=dict)
     owned: Closable | None = None
+    reconnect_timeout_s: float = 60.0
+    liveness_timeout_s: float = 20.0
+    queue_timeout_s: float = 0.0
+    on_queued: Callable[[int], object] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("connect_timeout_s", "message_timeout_s", "max_message_bytes"):
+        for name in ("connect_timeout_s", "message_timeout_s", "max_message_bytes", "liveness_timeout_s"):
             value = getattr(self, name)
-            if name == "message_timeout_s" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            if not (_is_finite(value) and value > 0) and not (name == "message_timeout_s" and value is None):
                 raise ConfigurationError(f"{name} must be a number greater than 0, not {value!r}")
+        for name in ("reconnect_timeout_s", "queue_timeout_s"):
+            value = getattr(self, name)
+            if not (_is_finite(value) and value >= 0):
+                raise ConfigurationError(f"{name} must be a number, 0 or greater, not {value!r}")
+
+    @property
+    def owned_ended(self) -> bool:
+        """Whether the server that was started for this client is known to be gone."""
+        return isinstance(self.owned, Ending) and self.owned.ended
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def types_of(written: Any, base: type[Any]) -> tuple[type[Any] | None, ...]:

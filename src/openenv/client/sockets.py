@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 
-from openenv.client.conversation import Break, Broken
+from openenv.client.breaks import Break, Broken
 from openenv.client.options import ClientOptions
 from openenv.errors import ConnectFailed
 from openenv.protocol import SUBPROTOCOLS
 
-__all__ = ["CONNECT_ERRORS", "broken", "closed_with", "connect_arguments", "connect_failed", "keep_alive", "timed_out"]
+__all__ = [
+    "CONNECT_ERRORS",
+    "Silence",
+    "broken",
+    "closed_with",
+    "connect_arguments",
+    "connect_failed",
+    "keep_alive",
+    "timed_out",
+]
 
 CONNECT_ERRORS = (
     OSError,  # time-outs and failing certificates too
@@ -27,10 +37,10 @@ CONNECT_ERRORS = (
 _BREAKS = {1001: Break.SERVER_STOPPED, 1009: Break.MESSAGE_TOO_LARGE, 1012: Break.SERVER_STOPPED}
 
 
-def connect_arguments(options: ClientOptions) -> dict[str, Any]:
-    """Arguments of ``connect`` that both I/O styles share."""
+def connect_arguments(options: ClientOptions, timeout_s: float | None = None) -> dict[str, Any]:
+    """Arguments of ``connect`` that both I/O styles share; ``timeout_s`` if it is not that of the options."""
     arguments: dict[str, Any] = {
-        "open_timeout": options.connect_timeout_s,
+        "open_timeout": options.connect_timeout_s if timeout_s is None else timeout_s,
         "subprotocols": SUBPROTOCOLS,
         "compression": None,  # costs more time than it saves, above all for arrays
         "max_size": options.max_message_bytes,
@@ -82,6 +92,38 @@ def broken(error: ConnectionClosed) -> Broken:
 def closed_with(code: int) -> Broken:
     """The end of a connection that broke while nobody waited."""
     return Broken(_BREAKS.get(code, Break.CONNECTION_LOST), f"the connection was closed (code {code})")
+
+
+class Silence:
+    """Tells a server that is busy from a connection that is dead, one look after each period without a message.
+
+    Args:
+        period_s: Seconds between the looks.
+        signs: Bytes that have arrived so far, and bytes that wait to be sent. That there are more of the former, or
+            fewer of the latter, is a sign of life.
+    """
+
+    def __init__(self, period_s: float, signs: Callable[[], tuple[int, int]]) -> None:
+        self._period_s, self._signs = period_s, signs
+        self._heard, self._unsent = signs()
+        self._pinged = False
+
+    def should_ping(self) -> bool:
+        """Whether there was no sign since the last look, so that the server is to be asked for one.
+
+        Raises:
+            Broken: It was asked already.
+        """
+        heard, unsent = self._signs()
+        is_alive = heard > self._heard or unsent < self._unsent
+        self._heard, self._unsent = heard, unsent
+        if is_alive:
+            self._pinged = False
+            return False
+        if self._pinged:
+            raise Broken(Break.CONNECTION_LOST, f"the server gave no sign of life for {2 * self._period_s:g} s")
+        self._pinged = True
+        return True
 
 
 def timed_out(timeout_s: float | None) -> Broken:

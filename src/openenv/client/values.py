@@ -1,16 +1,15 @@
-"""Actions, observations and states between their types and JSON."""
+"""Actions, observations and states between their types and what the protocol carries."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-import msgspec
-
 from openenv.errors import ActionInvalid, RemoteProtocolError
-from openenv.protocol import EncodingFailed, Observed, to_json
-from openenv.protocol.lossy import lost_values
+from openenv.protocol import EncodingFailed, Observed, is_model
 from openenv.types import ActT, ObsT, StateT, StepResult
+from openenv.types.tagged import TAGGED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,20 +29,18 @@ class Values(Generic[ActT, ObsT, StateT]):
     observation_type: type[Any] | None
     state_type: type[Any] | None
 
-    def encode_action(self, action: ActT) -> msgspec.Raw:
-        """An action, a model or a mapping, as JSON.
+    def encode_action(self, action: ActT) -> Any:
+        """What of an action goes into a ``Step``; the protocol writes it in the form that is spoken.
 
         Raises:
-            ActionInvalid: It has no JSON form; nothing was sent.
+            ActionInvalid: It is nothing that can be sent in any form.
         """
-        try:
-            encoded = to_json(action)
-        except EncodingFailed as error:
-            raise ActionInvalid(f"the action cannot be sent as JSON: {error}") from error
-        lost = lost_values(action, encoded)
-        if lost:  # the environment would act on null instead
-            raise ActionInvalid(f"the action cannot be sent as JSON: {lost[0]} is not a finite number")
-        return msgspec.Raw(encoded)
+        if not isinstance(action, Mapping) and not is_model(action):
+            try:
+                TAGGED.write(action)
+            except EncodingFailed as error:
+                raise ActionInvalid(f"the action cannot be sent as JSON: {error}; pass a model or a dict") from error
+        return action
 
     def decode_result(self, reply: Observed) -> StepResult[ObsT]:
         """What a ``reset`` or ``step`` answered."""

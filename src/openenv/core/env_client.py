@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from openenv import types
 from openenv.client import Closable
 from openenv.client import EnvClient as Client
@@ -105,7 +103,7 @@ class _HookedValues(Values[ActT, ObsT, StateT]):
         super().__init__(*model_types)
         self._client = client
 
-    def encode_action(self, action: ActT) -> msgspec.Raw:
+    def encode_action(self, action: ActT) -> Any:
         return super().encode_action(self._client._step_payload(action))  # type: ignore[arg-type]  # its JSON form
 
     def decode_result(self, reply: Observed) -> types.StepResult[ObsT]:

@@ -1,12 +1,13 @@
 """The wire, without I/O: messages, their encodings, and the rules for ids and versions."""
 
-from openenv.protocol.connection import SUBPROTOCOLS, ClientConnection, ServerCodec, server_codec
+from openenv.protocol.connection import SUBPROTOCOLS, ClientConnection, ClientSession, ServerCodec, server_codec
 from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, to_json
 from openenv.protocol.faults import fault
-from openenv.protocol.lossy import observation_part, unencodable
+from openenv.protocol.lossy import encodable_part, observation_part, unencodable
 from openenv.protocol.messages import (
     Close,
     Closed,
+    Ended,
     Failed,
     GetState,
     Hello,
@@ -16,22 +17,31 @@ from openenv.protocol.messages import (
     Observed,
     Open,
     Opened,
+    Queued,
     Reply,
     Request,
     Reset,
+    Resume,
+    Resumed,
     StateIs,
     Step,
 )
+from openenv.protocol.negotiation import ClientCodec, client_codec
+from openenv.protocol.plain import rich_fields
+from openenv.protocol.transcode import transcoded
 from openenv.protocol.v1 import http_observation
 from openenv.protocol.window import Admission, ReplyWindow
 
 __all__ = [
     "SUBPROTOCOLS",
     "Admission",
+    "ClientCodec",
     "ClientConnection",
+    "ClientSession",
     "Close",
     "Closed",
     "EncodingFailed",
+    "Ended",
     "Failed",
     "GetState",
     "Hello",
@@ -41,19 +51,26 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "Queued",
     "Reply",
     "ReplyWindow",
     "Request",
     "Reset",
+    "Resume",
+    "Resumed",
     "ServerCodec",
     "StateIs",
     "Step",
+    "client_codec",
+    "encodable_part",
     "fault",
     "fields_beside",
     "http_observation",
     "is_model",
     "observation_part",
+    "rich_fields",
     "server_codec",
     "to_json",
+    "transcoded",
     "unencodable",
 ]

@@ -2,55 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
-
 from msgspec import structs
 
 from openenv.errors import LocalProtocolError, RemoteProtocolError
-from openenv.protocol.messages import Failed, Hello, Open, Opened, Reply, Request
-from openenv.protocol.v1 import V1ClientCodec, V1ServerCodec
-from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
+from openenv.protocol.messages import (
+    Close,
+    Ended,
+    Failed,
+    Hello,
+    Open,
+    Opened,
+    Queued,
+    Reply,
+    Request,
+    Resume,
+    Resumed,
+)
+from openenv.protocol.negotiation import SUBPROTOCOLS, ServerCodec, client_codec, server_codec
 
-__all__ = ["SUBPROTOCOLS", "ClientConnection", "ServerCodec", "server_codec"]
-
-SUBPROTOCOLS = (V2ServerCodec.subprotocol,)
-"""What a client offers, best first. A server that accepts none of them speaks v1."""
+__all__ = ["SUBPROTOCOLS", "ClientConnection", "ClientSession", "ServerCodec", "server_codec"]
 
 
-class ServerCodec(Protocol):
-    """The server's end of a version: frames to requests, replies to frames."""
+class ClientSession:
+    """The client's end of one session, which outlives the connections that carry it.
+
+    One request is unanswered at a time. It keeps its id until it is answered or given up, so that it can be sent
+    again on another connection and runs only once.
+
+    Args:
+        nonce: What ``Open`` is asked with, the same however often; empty in v1, where nothing is opened.
+    """
+
+    def __init__(self, nonce: str = "") -> None:
+        self.nonce = nonce
+        self.id = ""
+        self.token = ""
+        self.unanswered: Request | None = None
+        self._introduction: Open | Resume | None = None
+        self._last_id = 0
+        self._ack = 0
 
     @property
-    def subprotocol(self) -> str | None:
-        """The WebSocket subprotocol to accept; ``None`` is v1."""
+    def is_open(self) -> bool:
+        """Whether the server has said its id, so that it can be resumed."""
+        return self.id != ""
 
-    def decode(self, frame: str | bytes) -> Request:
-        """A frame as a request; raises what is wrong with it."""
+    def introduction(self, queue_timeout_s: float = 0.0) -> Open | Resume:
+        """What makes a new connection reach it: ``Open`` until that was answered, then ``Resume``."""
+        if self.is_open:
+            return Resume(session=self.id, token=self.token)
+        return Open(nonce=self.nonce, queue_timeout_s=queue_timeout_s)
 
-    def encode(self, reply: Reply) -> str | None:
-        """A reply as a frame, or ``None`` where the version has no such message."""
+    def numbered(self, request: Request) -> Request:
+        """The request as the next one of this session; nothing is noted yet."""
+        return structs.replace(request, session=self.id, id=self._last_id + 1, ack=self._ack)
 
+    def sent(self, request: Request) -> None:
+        """Note a request whose frame was made."""
+        if isinstance(request, Open | Resume):
+            self._introduction = request
+        else:
+            self._last_id = max(self._last_id, request.id)
+            self.unanswered = request
 
-def server_codec(offered: Iterable[str]) -> ServerCodec:
-    """The codec of the best version that the client offers."""
-    return V2ServerCodec() if V2ServerCodec.subprotocol in offered else V1ServerCodec()
+    def withdraw(self) -> None:
+        """Forget the unanswered request: its frame was not sent, or nobody waits for its answer."""
+        self.unanswered = None
+
+    def take(self, reply: Reply) -> Reply | None:
+        """The reply if it is news: the answer to what was asked, or a notice. ``None`` if it comes late."""
+        match reply:
+            case Ended() | Queued():
+                return reply
+            case Opened():
+                self.id, self.token = reply.session, reply.token
+            case Resumed() if isinstance(self._introduction, Resume):
+                pass
+            case Failed(id=0) if self._introduction is not None:
+                pass
+            case _:
+                return self._answer(reply)
+        self._introduction = None
+        return reply
+
+    def _answer(self, reply: Reply) -> Reply | None:
+        if self.unanswered is None or self._introduction is not None:
+            return None
+        # an error without an id is about a frame whose id could not be read: the last
+        if reply.id != self.unanswered.id and not (isinstance(reply, Failed) and reply.id == 0):
+            return None
+        self._ack = max(self._ack, reply.id)
+        self.unanswered = None
+        return reply
 
 
 class ClientConnection:
-    """The client's end of one connection that carries one session.
+    """The client's end of one connection.
 
-    One request is open at a time. ``send`` turns it into a frame, ``receive`` takes each arriving frame and
-    returns the reply that answers it, or ``None`` for a frame that answers nothing, such as a late reply to a
-    request that was given up.
+    ``send`` turns a request of a session into a frame; ``receive`` takes each arriving frame and returns the reply
+    in it if that answers something or is a notice, or ``None``, such as for a late reply to a request that was
+    given up. Whose it is, its ``session`` says (of ``Opened`` and ``Queued``: its ``nonce``).
+
+    Attributes:
+        only: The session that the connection is, in v1.
+        hello: The server's greeting, once it came.
     """
 
     def __init__(self, subprotocol: str | None) -> None:
-        self._codec = V2ClientCodec() if subprotocol == V2ClientCodec.subprotocol else V1ClientCodec()
-        self._session = ""
-        self._last_id = 0
-        self._ack = 0
-        self._open: Request | None = None
+        self._codec = client_codec(subprotocol)
+        self._sessions: dict[str, ClientSession] = {}
+        self._opening: dict[str, ClientSession] = {}  # by nonce
+        self.only = ClientSession()
+        self._last: ClientSession | None = None
         self.hello: Hello | None = None
 
     @property
@@ -58,27 +121,55 @@ class ClientConnection:
         """Whether the version greets and opens sessions; in v1 the connection is the session."""
         return self._codec.subprotocol is not None
 
-    def send(self, request: Request) -> str:
-        """The frame of a request.
+    def has(self, feature: str) -> bool:
+        """Whether the server greeted with that optional part of the protocol."""
+        return self.hello is not None and feature in self.hello.features
+
+    def send(self, request: Request, session: ClientSession | None = None) -> str | bytes:
+        """The frame of a request. Where this raises, everything is as it was.
+
+        Args:
+            request: What is asked; its session, id and ack are filled in.
+            session: Whose request it is; in v1 the connection has but its own.
 
         Raises:
-            LocalProtocolError: Another request is open, or the version cannot say this.
+            LocalProtocolError: Another request of the session is unanswered, or the version cannot say this.
         """
-        if self._open is not None:
+        session = session or self.only
+        introduces = isinstance(request, Open | Resume)
+        if session.unanswered is not None and not introduces:
             raise LocalProtocolError("a request of this session is unanswered; wait for it, or use another session")
-        if self.has_sessions and not isinstance(request, Open):
-            request = structs.replace(request, session=self._session, id=self._last_id + 1, ack=self._ack)
+        if self.has_sessions and not introduces:
+            request = session.numbered(request)
         frame = self._codec.encode(request)
-        self._last_id = max(self._last_id, request.id)
-        self._open = request
+        self._note(request, session)
         return frame
 
-    def withdraw(self) -> None:
-        """Forget the open request: its frame was not sent."""
-        self._open = None
+    def send_again(self, session: ClientSession) -> str | bytes | None:
+        """The frame of what is unanswered, under its old id, once the session is resumed here; ``None`` without."""
+        if session.unanswered is None:
+            return None
+        self._last = session
+        return self._codec.encode(session.unanswered)
+
+    def send_farewell(self, session: ClientSession) -> str | bytes:
+        """The frame of a ``Close`` whose answer nobody waits for; it runs after what is unanswered.
+
+        From here on this connection drops whatever comes for that session.
+        """
+        session.withdraw()
+        frame = self.send(Close(), session)
+        self.forget(session)
+        return frame
+
+    def forget(self, session: ClientSession) -> None:
+        """Drop whatever comes for that session from here on."""
+        self._sessions.pop(session.id, None)
+        self._opening.pop(session.nonce, None)
+        self._last = None if self._last is session else self._last
 
     def receive(self, frame: str | bytes) -> Reply | None:
-        """The reply in an arriving frame, if it is the greeting or answers the open request.
+        """The reply in an arriving frame, if it is the greeting, answers a request or is a notice.
 
         Raises:
             RemoteProtocolError: The frame cannot be read, or nothing was asked.
@@ -87,18 +178,34 @@ class ClientConnection:
         if isinstance(reply, Hello):
             self.hello = reply
             return reply
-        if self._open is None:
-            if isinstance(reply, Failed):  # a v1 server that is full says so unasked
+        session = self._whose(reply)
+        if session is None:
+            unasked = not (self._sessions or self._opening)
+            # a server may refuse the whole connection: one of v1 that is full does
+            return reply if unasked and isinstance(reply, Failed) and not reply.session else None
+        news = session.take(reply)
+        if isinstance(news, Opened):
+            self._sessions[session.id] = self._opening.pop(session.nonce)
+        if news is None and not self.has_sessions:
+            if isinstance(reply, Failed):
                 return reply
-            if self.has_sessions:
-                return None
             raise RemoteProtocolError("the server answered without being asked")
-        if isinstance(reply, Opened):
-            if not (isinstance(self._open, Open) and reply.nonce == self._open.nonce):
-                return None
-            self._session = reply.session
-        elif self.has_sessions and reply.id != self._open.id and not (isinstance(reply, Failed) and reply.id == 0):
-            return None  # a late one; an error without an id is about a frame whose id could not be read: the last
-        self._ack = max(self._ack, reply.id)
-        self._open = None
-        return reply
+        return news
+
+    def _note(self, request: Request, session: ClientSession) -> None:
+        session.sent(request)
+        self._last = session
+        if isinstance(request, Open):
+            self._opening[session.nonce] = session
+        else:
+            self._sessions[session.id] = session
+
+    def _whose(self, reply: Reply) -> ClientSession | None:
+        if not self.has_sessions:
+            return self.only
+        if isinstance(reply, Opened | Queued):
+            return self._opening.get(reply.nonce)
+        if isinstance(reply, Failed) and not reply.session:
+            nonce = reply.details.get("nonce")
+            return self._opening.get(nonce) if isinstance(nonce, str) else self._last
+        return self._sessions.get(reply.session)

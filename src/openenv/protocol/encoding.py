@@ -1,21 +1,22 @@
-"""Authors' values as JSON: models, containers and numpy arrays, in one pass."""
+"""Authors' values as plain JSON, in one pass: models, containers and numpy arrays."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from openenv.types.forms import EncodingFailed
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["EncodingFailed", "fields_beside", "is_model", "to_json"]
+__all__ = ["UNENCODABLE", "EncodingFailed", "fields_beside", "is_model", "to_json"]
+
+UNENCODABLE = (EncodingFailed, TypeError, ValueError, OverflowError, RecursionError)
+"""All that encoders raise for values that have no form."""
 
 _BESIDE = {"reward", "done", "terminated", "truncated", "metadata"}
 _beside_of: dict[type[Any], set[str]] = {}  # by observation class, worked out once
-
-
-class EncodingFailed(Exception):
-    """A value has no JSON form. Never leaves this package: the codecs turn it into a reply."""
 
 
 def to_json(value: Any, exclude: set[str] | None = None) -> bytes:
@@ -40,7 +41,7 @@ def to_json(value: Any, exclude: set[str] | None = None) -> bytes:
 
 def is_model(value: Any) -> TypeGuard[BaseModel]:
     """Whether it is a pydantic model, told without importing pydantic: a client without types has no need of it."""
-    return getattr(type(value), "__pydantic_serializer__", None) is not None
+    return hasattr(type(value), "__pydantic_root_model__")
 
 
 def fields_beside(observation_type: type[Any]) -> set[str]:

@@ -1,16 +1,18 @@
-"""What is sent where a value has no JSON form: the rest of it, and a note of what is missing."""
+"""What is sent where a value has no form: the rest of it, and a note of what is missing."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msgspec import DecodeError, json, structs
+from msgspec import json, msgpack, structs
 
 from openenv.errors import ObservationInvalid
 from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, to_json
 from openenv.protocol.messages import Failed, Observed, Reply, StateIs
+from openenv.types.forms import Form
 
 __all__ = ["encodable_part", "lost_values", "metadata_json", "observation_part", "unencodable"]
 
@@ -42,6 +44,11 @@ def lost_values(value: Any, encoded: bytes) -> list[str]:
     return list(_non_finite(value, "")) if b"null" in encoded else []
 
 
+def has_lost(value: Any) -> bool:
+    """Whether anything in it is not a finite number."""
+    return next(_non_finite(value, ""), None) is not None
+
+
 def _without_beside(observation: Any) -> Any:
     if is_model(observation):
         return {
@@ -70,35 +77,55 @@ def _non_finite(value: Any, path: str) -> Iterator[str]:
         yield from _non_finite(as_list(), path)
 
 
-def encodable_part(value: Any, depth: int = 32) -> Any:
-    """What of a value has a JSON form: parts that have none are replaced by a note of their type.
+def encodable_part(value: Any, depth: int = 32, form: Form | None = None) -> Any:
+    """What of a value can be sent: parts that cannot are replaced by a note of their type.
 
     Args:
         value: Any value, cyclic ones included.
-        depth: How deep to look for encodable parts.
+        depth: How deep to look for parts that can be sent.
+        form: How it is sent; ``None``: as plain JSON, and the part is made of JSON values.
     """
-    return _part(value, depth, ())
+    return _part(value, depth, (), _as_json if form is None else functools.partial(_as_it_is, form))
 
 
-def _part(value: Any, depth: int, inside: tuple[int, ...]) -> Any:
-    note = f"<{type(value).__qualname__}: no JSON form>"
+def _part(value: Any, depth: int, inside: tuple[int, ...], sendable: Callable[[Any], Any]) -> Any:
     if id(value) in inside:
-        return note
+        return _note(value)
     inside = (*inside, id(value))
     if is_model(value):
         value = _fields(value)
     if depth and isinstance(value, Mapping):
-        return {_text(key): _part(item, depth - 1, inside) for key, item in value.items()}
+        return {_key(key, sendable): _part(item, depth - 1, inside, sendable) for key, item in value.items()}
     if depth and isinstance(value, list | tuple):
-        return [_part(item, depth - 1, inside) for item in value]
+        parts = [_part(item, depth - 1, inside, sendable) for item in value]
+        return tuple(parts) if isinstance(value, tuple) and sendable is not _as_json else parts
     try:
-        return json.decode(to_json(value))
-    except (
-        EncodingFailed,
-        DecodeError,
-        RecursionError,
-    ):  # the latter two: it can be written, but is too deep to be read
-        return note
+        return sendable(value)
+    except (EncodingFailed, ValueError, RecursionError):  # the latter: it can be written, but is too deep to be read
+        return _note(value)
+
+
+def _key(key: Any, sendable: Callable[[Any], Any]) -> Any:
+    if isinstance(key, str) or sendable is _as_json:
+        return _text(key)
+    try:
+        return sendable(key)
+    except (EncodingFailed, ValueError, RecursionError):
+        return _text(key)
+
+
+def _note(value: Any) -> str:
+    return f"<{type(value).__qualname__}: no JSON form>"
+
+
+def _as_json(value: Any) -> Any:
+    return json.decode(to_json(value))
+
+
+def _as_it_is(form: Form, value: Any) -> Any:
+    """The value, if it can be written."""
+    msgpack.encode(form.write(value))
+    return value
 
 
 def _text(value: Any) -> str:
@@ -106,27 +133,35 @@ def _text(value: Any) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def observation_part(observation: Any) -> Any:
-    """What of an observation has a JSON form, without the fields that travel beside it."""
-    part, beside = encodable_part(observation), fields_beside(type(observation))
+def observation_part(observation: Any, form: Form | None = None) -> Any:
+    """What of an observation can be sent, without the fields that travel beside it; ``form`` as in the whole part."""
+    part, beside = encodable_part(observation, form=form), fields_beside(type(observation))
     return {key: value for key, value in part.items() if key not in beside} if isinstance(part, dict) else part
 
 
-def unencodable(reply: Reply, error: Exception) -> Failed:
-    """What is sent instead of a reply that has no JSON form: the error, and the part that has one."""
+def unencodable(reply: Reply, error: Exception, form: Form | None = None) -> Failed:
+    """What is sent instead of a reply that cannot be sent: the error, and the part that can.
+
+    Args:
+        reply: What was to be sent.
+        error: Why it cannot.
+        form: How it is sent; ``None``: as plain JSON.
+    """
     what, details = "the answer", {}
     match reply:
         case Failed():  # stays the error it is
-            return structs.replace(reply, message=_text(reply.message), details=encodable_part(reply.details))
+            part = encodable_part(reply.details, form=form)
+            return structs.replace(reply, message=_text(reply.message), details=part)
         case Observed():
             what = "the observation (the environment has moved)"
             details = {
-                "observation": observation_part(reply.observation),
-                "reward": encodable_part(reply.reward),
+                "observation": observation_part(reply.observation, form),
+                "reward": encodable_part(reply.reward, form=form),
                 "done": reply.done,
-                "metadata": encodable_part(reply.metadata),
+                "metadata": encodable_part(reply.metadata, form=form),
             }
         case StateIs():
-            what, details = "the state", {"state": encodable_part(reply.state)}
-    message = _text(f"{what} cannot be sent as JSON: {error}; use JSON types, models or arrays")
+            what, details = "the state", {"state": encodable_part(reply.state, form=form)}
+    how = "as JSON" if form is None else "over the wire"
+    message = _text(f"{what} cannot be sent {how}: {error}; use JSON types, models or arrays")
     return Failed(session=reply.session, id=reply.id, code=ObservationInvalid.code, message=message, details=details)

@@ -1,6 +1,6 @@
 """The messages of the protocol: what a client asks and what a server answers, whatever version carries them.
 
-The fields are those of protocol v2; ``v1`` translates. Bytes, progress and batches are later messages.
+The fields are those of protocol v2; ``v1`` translates. Progress and batches are later messages.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from openenv.errors import OpenEnvError, error_from_code
 __all__ = [
     "Close",
     "Closed",
+    "Ended",
     "Failed",
     "GetState",
     "Hello",
@@ -23,9 +24,12 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "Queued",
     "Reply",
     "Request",
     "Reset",
+    "Resume",
+    "Resumed",
     "StateIs",
     "Step",
 ]
@@ -51,9 +55,21 @@ class Request(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
 
 
 class Open(Request, tag="open"):
-    """Make a session. The same nonce on the same connection gives the same session."""
+    """Make a session. The same nonce gives the same session, on whatever connection it comes.
+
+    Attributes:
+        nonce: Made up by the client, and so unlikely that nobody else guesses it: who knows it owns the session.
+        queue_timeout_s: How long to wait for a place if all are taken; 0: not at all.
+    """
 
     nonce: Annotated[str, Meta(min_length=1, max_length=64)]
+    queue_timeout_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class Resume(Request, tag="resume"):
+    """Go on with a session on this connection. Has no id: it may be asked again at any time."""
+
+    token: Annotated[str, Meta(max_length=255)]
 
 
 class Reset(Request, tag="reset"):
@@ -65,9 +81,13 @@ class Reset(Request, tag="reset"):
 
 
 class Step(Request, tag="step"):
-    """Take an action, which travels as the JSON it arrived in and is validated by the session."""
+    """Take an action, which the session validates.
 
-    action: Raw
+    Attributes:
+        action: Text of a JSON value as ``Raw``, or the value itself where it needed more than JSON.
+    """
+
+    action: Any
     timeout_s: Seconds | None = None
     options: dict[str, Any] = {}
 
@@ -132,11 +152,53 @@ class Hello(Reply, tag="hello"):
 
 
 class Opened(Reply, tag="opened"):
-    """The session is there. ``token`` proves ownership of it where sessions outlive connections."""
+    """The session is there.
+
+    Attributes:
+        nonce: That of the ``Open``.
+        token: What ``Resume`` has to show.
+        lease_s: Seconds that the session outlives its last connection.
+    """
 
     nonce: str
     token: str
     lease_s: float = 0.0
+
+
+class Resumed(Reply, tag="resumed"):
+    """The session is reached by this connection too.
+
+    Attributes:
+        last_id: Highest id that was asked of it; requests that were sent and not answered are to be sent again.
+        lease_s: Seconds that the session outlives its last connection.
+    """
+
+    last_id: int
+    lease_s: float = 0.0
+
+
+class Queued(Reply, tag="queued"):
+    """All places are taken; the ``Open`` waits. Sent once it waits, and whenever it has moved up.
+
+    Attributes:
+        nonce: That of the ``Open``.
+        position: 1 is next.
+    """
+
+    nonce: str
+    position: int
+
+
+class Ended(Reply, tag="ended"):
+    """A session ended without its client having asked for it. Answers no request.
+
+    Attributes:
+        reason: Why, as in the ``details`` of ``EpisodeLost``.
+        message: The same for people.
+    """
+
+    reason: str
+    message: str
 
 
 class Observed(Reply, tag="observation"):

@@ -8,6 +8,7 @@ import msgspec
 
 from openenv.errors import (
     ERRORS,
+    ActionInvalid,
     CapacityReached,
     FactoryFailed,
     InvalidJSON,
@@ -18,7 +19,7 @@ from openenv.errors import (
 )
 from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
 from openenv.protocol.faults import fault
-from openenv.protocol.lossy import metadata_json, unencodable
+from openenv.protocol.lossy import lost_values, metadata_json, unencodable
 from openenv.protocol.messages import (
     Close,
     Failed,
@@ -172,7 +173,8 @@ class V1ClientCodec:
         """A request as a frame.
 
         Raises:
-            LocalProtocolError: The request has an argument for which v1 has no place.
+            ActionInvalid: The action has no form in plain JSON.
+            LocalProtocolError: The request has an argument that has none, or for which v1 has no place.
         """
         match request:
             case Step():
@@ -181,11 +183,11 @@ class V1ClientCodec:
                     raise LocalProtocolError(
                         f"this server speaks protocol v1, whose step takes no arguments beside the action: {names}"
                     )
-                return '{"type":"step","data":' + bytes(request.action).decode() + "}"
+                return '{"type":"step","data":' + _action_json(request.action).decode() + "}"
             case Reset():
                 given = {"seed": request.seed, "episode_id": request.episode_id}
                 data = {**{k: v for k, v in given.items() if v is not None}, **request.options}
-                return _encode({"type": "reset", "data": data}).decode()
+                return '{"type":"reset","data":' + _options_json(data).decode() + "}"
             case GetState():
                 return '{"type":"state"}'
             case Close():
@@ -211,6 +213,28 @@ class V1ClientCodec:
             case "error", {"message": str(message), "code": str(code), **details}:
                 return _failed(code, message, details)
         raise RemoteProtocolError(f"the server sent a {parsed.type!r} frame this client cannot read")
+
+
+def _action_json(action: Any) -> bytes:
+    if isinstance(action, msgspec.Raw):
+        return bytes(action)
+    try:
+        encoded = to_json(action)
+    except EncodingFailed as error:
+        raise ActionInvalid(f"the action cannot be sent as JSON: {error}") from error
+    if lost := lost_values(action, encoded):  # the environment would act on null instead
+        raise ActionInvalid(f"the action cannot be sent as JSON: {lost[0]} is not a finite number")
+    return encoded
+
+
+def _options_json(options: dict[str, Any]) -> bytes:
+    try:
+        encoded = to_json(options)
+    except EncodingFailed as error:
+        raise LocalProtocolError(f"the options cannot be sent as JSON: {error}") from error
+    if lost := lost_values(options, encoded):
+        raise LocalProtocolError(f"the options cannot be sent as JSON: {lost[0]} is not a finite number")
+    return encoded
 
 
 def _observed(observation: Any, rest: dict[Any, Any]) -> Observed:

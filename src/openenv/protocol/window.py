@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Generic, TypeVar
 
 from openenv.errors import SessionBusy, StaleRequest
-from openenv.protocol.messages import Reply
 
 __all__ = ["WINDOW", "Admission", "ReplyWindow"]
 
 WINDOW = 32
 """Requests of one session that may be unacknowledged at the same time."""
+
+
+T = TypeVar("T")
 
 
 class Admission(Enum):
@@ -21,18 +24,23 @@ class Admission(Enum):
     ANSWERED = "send the kept reply again"
 
 
-class ReplyWindow:
+class ReplyWindow(Generic[T]):
     """Makes a resent request run once.
 
-    A request with an id is *admitted* when it arrives and *finished* with its reply. The reply is kept until
-    the client acknowledges it, so that a resend is answered without a second run.
+    A request with an id is *admitted* when it arrives and *finished* with its reply, in whatever form that is kept.
+    The reply is kept until the client acknowledges it, so that a resend is answered without a second run.
     """
 
     def __init__(self, size: int = WINDOW) -> None:
         self._size = size
         self._highest = 0
         self._acknowledged = 0
-        self._replies: dict[int, Reply | None] = {}  # None: running
+        self._replies: dict[int, T | None] = {}  # None: running
+
+    @property
+    def highest(self) -> int:
+        """Highest id that was asked."""
+        return self._highest
 
     def admit(self, request_id: int, ack: int) -> Admission:
         """Decide about an arriving request. ``ack`` is the highest id whose reply the client has.
@@ -54,14 +62,14 @@ class ReplyWindow:
         self._replies[request_id] = None
         return Admission.FRESH
 
-    def finish(self, request_id: int, reply: Reply) -> None:
+    def finish(self, request_id: int, reply: T) -> None:
         """Keep the reply of an admitted request, unless it was acknowledged while it ran."""
         if request_id <= self._acknowledged:
             self._replies.pop(request_id, None)
         elif request_id in self._replies:
             self._replies[request_id] = reply
 
-    def reply(self, request_id: int) -> Reply:
+    def reply(self, request_id: int) -> T:
         """The kept reply of a request that ``admit`` called ANSWERED."""
         found = self._replies[request_id]
         if found is None:

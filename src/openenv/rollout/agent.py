@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from openenv.errors import ConfigurationError
-from openenv.protocol import EncodingFailed, to_json
 from openenv.schema import sample
+from openenv.types.tagged import TAGGED, EncodingFailed, untagged
 
 __all__ = ["RANDOM", "Agent", "AgentFunction", "Choice", "agent_of", "load_agent", "random_agent"]
 
@@ -62,7 +62,7 @@ class Agent:
         """Ask it for an action.
 
         Raises:
-            TypeError: What the agent returned is no dict, or has no JSON form.
+            TypeError: What the agent returned is no dict, or cannot be sent.
             Exception: Whatever the agent itself raises.
         """
         chosen = self.function(observation, rng=rng) if self.takes_rng else self.function(observation)
@@ -71,9 +71,14 @@ class Agent:
         if not isinstance(chosen, Mapping):
             raise TypeError(f"the agent must return an action as a dict, not {type(chosen).__name__}: {chosen!r:.80}")
         try:
-            return Choice(dict(chosen), msgspec.json.decode(to_json(dict(chosen))))
+            return Choice(dict(chosen), _copy(chosen))
         except EncodingFailed as error:
-            raise TypeError(f"the agent's action cannot be sent as JSON: {error}") from error
+            raise TypeError(f"the agent's action cannot be sent: {error}") from error
+
+
+def _copy(action: Mapping[str, Any]) -> Any:
+    """The action as it is now, arrays and all: its owner may change it."""
+    return untagged(msgspec.json.decode(msgspec.json.encode(TAGGED.write(dict(action)))))
 
 
 def agent_of(function: AgentFunction, name: str | None = None) -> Agent:

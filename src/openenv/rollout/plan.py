@@ -39,6 +39,8 @@ class RolloutSettings:
         headers: Additional headers for the server.
         reconnect_delays_s: Seconds to wait before each further attempt to reach a server that cannot be reached any
             more; after the last one the run stops.
+        reconnect_timeout_s: Seconds that a session whose connection broke may take to go on, before its episode counts
+            as lost.
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -54,6 +56,7 @@ class RolloutSettings:
     reset_options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     reconnect_delays_s: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
+    reconnect_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         for name in ("episodes", "concurrency", "max_steps"):

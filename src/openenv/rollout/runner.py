@@ -81,11 +81,17 @@ async def _begun(
 ) -> tuple[Agent, list[GenericEnvClient]]:
     """The agent, and a connected client for each session; what is to be closed is entered in ``open_things``."""
     server = served(settings.environment, settings.concurrency and settings.sessions)
-    url = await open_things.enter_async_context(server)
+    url, lent = await open_things.enter_async_context(server)
     agent = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
     clients: list[GenericEnvClient] = []
     open_things.push_async_callback(_close, clients)
-    await _connect(url, settings, clients)
+
+    def new_client() -> GenericEnvClient:
+        return GenericEnvClient(
+            url, headers=settings.headers, reconnect_timeout_s=settings.reconnect_timeout_s, owned=lent
+        )
+
+    await _connect(new_client, url, settings, clients)
     return agent, clients
 
 
@@ -112,15 +118,17 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-async def _connect(url: str, settings: RolloutSettings, clients: list[GenericEnvClient]) -> None:
+async def _connect(
+    new_client: Callable[[], GenericEnvClient], url: str, settings: RolloutSettings, clients: list[GenericEnvClient]
+) -> None:
     """Add a client with a session for each that is wanted; raises the first error."""
-    clients.append(GenericEnvClient(url, headers=settings.headers))
+    clients.append(new_client())
     failures = await _failures(clients)
     wanted = settings.sessions
     if settings.concurrency is None:
         wanted = min(wanted, await capacity(url, settings.headers) or wanted)
     if not failures:
-        clients += [GenericEnvClient(url, headers=settings.headers) for _ in range(wanted - 1)]
+        clients += [new_client() for _ in range(wanted - 1)]
         failures = await _failures(clients[1:])
     if failures:
         raise _explained(failures[0], wanted=wanted, ours=len(clients) - len(failures))

@@ -16,12 +16,27 @@ from openenv.client import GenericEnvClient
 from openenv.errors import ConfigurationError, ConnectFailed
 from openenv.runtime import EmbeddedRuntime, EmbeddedServer
 
-__all__ = ["action_schema", "capacity", "served"]
+__all__ = ["Lent", "action_schema", "capacity", "served"]
+
+
+class Lent:
+    """A server that clients use and do not end; they only ask whether it is still there."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._server.ended
+
+    def close(self) -> None:
+        """Whoever started it ends it."""
 
 
 @asynccontextmanager
-async def served(environment: str, sessions: int | None) -> AsyncIterator[str]:
-    """The URL of a server of this environment.
+async def served(environment: str, sessions: int | None) -> AsyncIterator[tuple[str, Lent | None]]:
+    """The URL of a server of this environment, and the server if it was started here.
 
     Args:
         environment: A URL, which is given back, or a name or path, which is served until the context ends.
@@ -32,16 +47,16 @@ async def served(environment: str, sessions: int | None) -> AsyncIterator[str]:
     """
     found = resolve(environment)
     if isinstance(found, Remote):
-        yield found.url
+        yield found.url, None
         return
     try:
-        server = await _started(embedded(found, max_sessions=sessions))
+        server = await _started(embedded(found, sessions={"max_sessions": sessions}))
     except ConfigurationError as error:
         if (most := error.details.get("max_sessions")) is None:
             raise
         raise ConfigurationError(f"run with --concurrency {most}: {error}", details=error.details) from error
     try:
-        yield server.url
+        yield server.url, Lent(server)
     finally:
         await asyncio.to_thread(server.close)
 

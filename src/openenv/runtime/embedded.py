@@ -133,7 +133,7 @@ class EmbeddedServer:
         self, url: str, lifeline: socket.socket, process: subprocess.Popen[bytes], stop_timeout_s: float
     ) -> None:
         self._url = url
-        self._pid = process.pid
+        self._process = process
         self._stop = weakref.finalize(self, _stop, os.getpid(), lifeline, process, stop_timeout_s)
 
     @property
@@ -144,7 +144,12 @@ class EmbeddedServer:
     @property
     def pid(self) -> int:
         """Process id of the server."""
-        return self._pid
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended, by itself or because it was stopped."""
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """Stop the server and wait for its end; safe to call twice. Without effect in a fork of its starter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
@@ -15,12 +16,13 @@ from openenv.server.http import http_routes
 from openenv.server.limits import MAX_MESSAGE_BYTES
 from openenv.server.openapi import describe_action
 from openenv.server.websocket import WebSocketEndpoint
-from openenv.session import DetachedSessions, Peer, SessionEngine
+from openenv.session import Openings, Peer, SessionEngine, SharedSession
 from openenv.version import __version__
 
 __all__ = ["build_app"]
 
-_REAP_EVERY_S = 30.0
+_REAP_EVERY_S = 1.0
+_FEATURES = ["resume", "queue"]
 
 
 def build_app(
@@ -33,11 +35,13 @@ def build_app(
         max_message_bytes: Largest message a client may send.
         exposure: Warns where others can reach it.
     """
-    detached = DetachedSessions(engine)
+    shared = SharedSession(engine)
+    openings = Openings(engine, shared.give_way)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        reaper = asyncio.create_task(_reap(detached))
+        engine.start()
+        reaper = asyncio.create_task(_reap(engine))
         try:
             yield
         finally:
@@ -51,20 +55,21 @@ def build_app(
             library=__version__,
             environment=engine.spec.name,
             environment_version=about.version if about else None,
-            features=[],
-            limits=Limits(max_message_bytes=max_message_bytes, capacity=engine.capacity),
+            features=_FEATURES,
+            limits=Limits(max_message_bytes=max_message_bytes, capacity=engine.capacity, lease_s=engine.leases.lease_s),
         )
 
     app = FastAPI(title=engine.spec.name, version=__version__, lifespan=lifespan)
-    app.state.engine, app.state.max_message_bytes = engine, max_message_bytes  # for whoever serves it
-    app.include_router(http_routes(engine, detached, max_message_bytes, exposure))
+    # for whoever serves it
+    app.state.engine, app.state.max_message_bytes, app.state.drain = engine, max_message_bytes, engine.drain
+    app.include_router(http_routes(engine, openings, shared, max_message_bytes, exposure))
     describe_action(app, engine.spec)
-    sockets = WebSocketEndpoint(lambda: Peer(engine, detached), greeting, exposure)
+    sockets = WebSocketEndpoint(partial(Peer, engine, openings, shared), greeting, exposure, plain=engine.spec.is_plain)
     app.router.routes.append(WebSocketRoute("/ws", sockets))
     return app
 
 
-async def _reap(detached: DetachedSessions) -> None:
+async def _reap(engine: SessionEngine) -> None:
     while True:
         await asyncio.sleep(_REAP_EVERY_S)
-        await detached.reap()
+        engine.reap()

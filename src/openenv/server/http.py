@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hashlib
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
-from openenv.errors import ERRORS, InvalidJSON, InvalidRequest, MessageTooLarge, OpenEnvError
+from openenv.errors import ERRORS, EpisodeLost, InvalidJSON, InvalidRequest, MessageTooLarge, OpenEnvError
 from openenv.protocol import (
     EncodingFailed,
     Failed,
@@ -16,6 +20,7 @@ from openenv.protocol import (
     Reset,
     StateIs,
     Step,
+    encodable_part,
     fault,
     http_observation,
     to_json,
@@ -24,21 +29,23 @@ from openenv.protocol import (
 from openenv.schema import json_schema
 from openenv.server.exposure import Exposure
 from openenv.server.openapi import reset_schema, step_schema
-from openenv.session import DetachedSessions, EnvironmentSpec, Session, SessionEngine
+from openenv.session import Ending, EnvironmentSpec, Openings, Session, SessionEngine, SharedSession
 
-__all__ = ["SESSION_HEADER", "http_routes"]
+__all__ = ["KEY_HEADER", "SESSION_HEADER", "http_routes"]
 
 SESSION_HEADER = "X-OpenEnv-Session"
+KEY_HEADER = "Idempotency-Key"
+_LONGEST_KEY = 255
 _COOKIE = "openenv_session"
 _RESERVED = {"seed", "episode_id", "timeout_s", "request_id", "action"}
 
 
 def http_routes(
-    engine: SessionEngine, detached: DetachedSessions, max_message_bytes: int, exposure: Exposure
+    engine: SessionEngine, openings: Openings, shared: SharedSession, max_message_bytes: int, exposure: Exposure
 ) -> APIRouter:
     """The routes of one environment."""
     router = APIRouter()
-    endpoints = _Endpoints(engine, detached, max_message_bytes)
+    endpoints = _Endpoints(engine, openings, shared, max_message_bytes)
     spec = engine.spec
     answers = {
         "/reset": "observation, reward, done, metadata; of a strict class also the seed and episode_id really used",
@@ -88,50 +95,72 @@ def _answering(
 
 
 class _Endpoints:
-    def __init__(self, engine: SessionEngine, detached: DetachedSessions, max_message_bytes: int) -> None:
+    def __init__(
+        self, engine: SessionEngine, openings: Openings, shared: SharedSession, max_message_bytes: int
+    ) -> None:
         self._engine = engine
-        self._detached = detached
+        self._openings = openings
+        self._shared = shared
         self._max_message_bytes = max_message_bytes
 
     async def reset(self, request: Request) -> Response:
-        fields = await self._fields(request)
+        body = await self._body(request)
+        return await self._once(request, body, partial(self._reset, self._named(request), body))
+
+    async def step(self, request: Request) -> Response:
+        body = await self._body(request)
+        return await self._once(request, body, partial(self._step, self._named(request), body))
+
+    async def _reset(self, session: Session | None, body: bytes) -> Response:
+        fields = _fields(body)
         own: dict[str, Any] = {name: _value(fields, name) for name in ("seed", "episode_id") if name in fields}
         try:
             asked = msgspec.convert({**own, "options": _options(fields), "type": "reset"}, Reset)
         except msgspec.ValidationError as error:
             wrong = fault(error)
             raise _invalid(".".join(wrong["loc"]) or "reset", wrong["msg"]) from None
-        session = self._named(request) or await self._detached.for_reset()
+        session = session or await self._shared.for_reset()
         reply = await session.reset(asked)
         if session.plan.lifecycle == "lenient":  # old classes answer with the old keys alone
             reply.seed = reply.episode_id = None
         return _observation(reply)
 
-    async def step(self, request: Request) -> Response:
-        fields = await self._fields(request)
+    async def _step(self, session: Session | None, body: bytes) -> Response:
+        fields = _fields(body)
         if "action" not in fields:
             raise _invalid("action", 'a step needs an action: {"action": {...}}')
         timeout_s = _value(fields, "timeout_s") if "timeout_s" in fields else None
         if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
             raise _invalid("timeout_s", "must be a number of seconds greater than 0")
         asked = Step(action=fields["action"], timeout_s=timeout_s, options=_options(fields))
-        session = self._named(request) or await self._detached.for_step()
+        session = session or await self._shared.for_step()
         return _observation(await session.step(asked))
 
     async def state(self, request: Request) -> Response:
-        session = self._named(request) or self._detached.shared()
+        session = self._named(request) or self._shared.now()
         if session is None:  # nobody has reset: the state of an environment that has not begun
             return _json(to_json(_fresh_state(self._engine.spec)))
         return _state(await session.state())
 
     async def open(self, request: Request) -> Response:
-        session = await self._detached.open()
-        answer = _json(_encode({"session_id": session.id, "lease_s": self._detached.lease_s}), 201)
+        key = _key(request)
+        if key is None:
+            session = await self._engine.open(make_room=self._shared.give_way, patient=False)
+            self._engine.leases.begin(session)
+        else:
+            session = await self._openings.open(f"http {key}", 0.0, lambda _: None)
+            self._engine.leases.renew(session)
+        told = {"session_id": session.id, "token": session.token, "lease_s": self._engine.leases.lease_s}
+        answer = _json(_encode(told), 201)
         answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict")
         return answer
 
     async def close(self, request: Request) -> Response:
-        await self._detached.close(self._engine.get(request.path_params["session_id"]))
+        try:
+            await self._engine.close(self._engine.sessions.get(request.path_params["session_id"]))
+        except EpisodeLost as error:
+            if error.details["reason"] != Ending.CLOSED:
+                raise
         answer = Response(status_code=204)
         answer.delete_cookie(_COOKIE, httponly=True, samesite="strict")
         return answer
@@ -157,9 +186,12 @@ class _Endpoints:
         return _json(b'{"status":"healthy"}')
 
     async def ready(self, request: Request) -> Response:
-        places = {"active": self._engine.active, "capacity": self._engine.capacity}
+        engine = self._engine
+        places = {"active": engine.active, "capacity": engine.capacity, "waiting": engine.waiting}
+        if engine.is_draining:
+            return _json(_encode({"status": "not ready", "reason": "the server is stopping", "sessions": places}), 503)
         try:
-            about = await self._engine.check()
+            about = await engine.check()
         except OpenEnvError as error:
             return _json(_encode({"status": "not ready", "reason": error.message, "sessions": places}), 503)
         told = {"name": about.name, "version": about.version, "description": about.description}
@@ -168,22 +200,61 @@ class _Endpoints:
     def _named(self, request: Request) -> Session | None:
         """The session that a header or cookie names."""
         session_id = request.headers.get(SESSION_HEADER) or request.cookies.get(_COOKIE)
-        return self._detached.find(session_id) if session_id else None
+        if not session_id:
+            return None
+        session = self._engine.sessions.get(session_id)
+        self._engine.leases.renew(session)
+        return session
 
-    async def _fields(self, request: Request) -> dict[str, msgspec.Raw]:
+    async def _body(self, request: Request) -> bytes:
         chunks, size = [], 0
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_message_bytes:
-                raise MessageTooLarge(f"the body is over {self._max_message_bytes} bytes")
-        body = b"".join(chunks)
         try:
-            return msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
-        except msgspec.ValidationError:
-            raise InvalidJSON("the body must be a JSON object") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidJSON(f"the body is not JSON: {error}") from None
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_message_bytes:
+                    raise MessageTooLarge(f"the body is over {self._max_message_bytes} bytes")
+        except ClientDisconnect:  # nobody is there to read this
+            raise InvalidRequest("the connection ended in the middle of the body") from None
+        return b"".join(chunks)
+
+    async def _once(self, request: Request, body: bytes, run: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
+        """Run a request; one that carries a key runs once, however often it comes."""
+        key = _key(request)
+        if key is None:
+            return await run()
+
+        async def answered() -> tuple[int, bytes]:
+            try:
+                answer = await run()
+            except OpenEnvError as error:
+                if error.retryable:  # nothing ran: the same key may be tried again
+                    raise
+                answer = _refusal(Failed.of(error))
+            return answer.status_code, bytes(answer.body)
+
+        session = self._named(request)
+        keyed = session.keyed if session is not None else self._shared.keyed
+        content = hashlib.sha256(request.url.path.encode() + b"\n" + body).digest()
+        status, answer = await keyed.answer(key, content, answered)
+        return _json(answer, status)
+
+
+def _key(request: Request) -> str | None:
+    """What names the request, so that it can be sent again."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidRequest(f"{KEY_HEADER} must have 1 to {_LONGEST_KEY} characters")
+    return key
+
+
+def _fields(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        raise InvalidJSON("the body must be a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJSON(f"the body is not JSON: {error}") from None
 
 
 def _options(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:
@@ -218,14 +289,18 @@ def _state(reply: StateIs) -> Response:
 
 def _refusal(failed: Failed) -> Response:
     """An error as HTTP: its status, the fields that are wrong or the message, and the whole of it for programs."""
+    details = encodable_part(failed.details)
     error = {
         "code": failed.code,
         "message": failed.message,
         "retryable": failed.retryable,
-        "details": failed.details,
+        "details": details,
     }
-    body = {"detail": failed.details.get("errors", failed.message), "error": error}
-    return _json(_encode(body), ERRORS[failed.code].http_status)
+    body = {"detail": details.get("errors", failed.message), "error": error}
+    answer = _json(_encode(body), ERRORS[failed.code].http_status)
+    if "retry_after_s" in failed.details:
+        answer.headers["Retry-After"] = str(math.ceil(failed.details["retry_after_s"]))
+    return answer
 
 
 def _fresh_state(spec: EnvironmentSpec) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from openenv.errors import MessageTooLarge, OpenEnvError
-from openenv.protocol import Close, Hello, Reply, ServerCodec, server_codec
+from openenv.protocol import Close, Hello, ServerCodec, server_codec
 from openenv.server.exposure import Exposure
 from openenv.session import Peer
 
@@ -19,36 +19,53 @@ _MOST_UNANSWERED = 4096
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Frame = str | bytes
 
 
 class WebSocketEndpoint:
     """A raw ASGI application for one path.
 
     Args:
-        new_peer: Makes the peer that answers a connection's requests.
+        new_peer: Makes the peer that answers a connection's requests, from its codec and a way to send frames.
         greeting: Makes the first frame of protocol v2.
         exposure: Is told of every connection.
+        plain: Whether the environment's values are plain JSON, which then is the best form.
     """
 
-    def __init__(self, new_peer: Callable[[], Peer], greeting: Callable[[], Hello], exposure: Exposure) -> None:
+    def __init__(
+        self,
+        new_peer: Callable[[ServerCodec, Callable[[Frame], Awaitable[None]]], Peer],
+        greeting: Callable[[], Hello],
+        exposure: Exposure,
+        *,
+        plain: bool,
+    ) -> None:
         self._new_peer = new_peer
         self._greeting = greeting
         self._exposure = exposure
+        self._plain = plain
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Carry one connection from its handshake to its end."""
         self._exposure.reached(scope)
-        codec, peer, hello = server_codec(scope["subprotocols"]), self._new_peer(), self._greeting()
+        codec, hello = server_codec(scope["subprotocols"], plain=self._plain), self._greeting()
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": codec.subprotocol})
-        pump = _Pump(codec, peer, send, hello.limits.max_message_bytes)
+        pump = _Pump(codec, self._new_peer, send, hello.limits.max_message_bytes)
         # A task of its own is resumed alone at each message; here, all middlewares above would be resumed with it.
         await asyncio.create_task(pump.carry(hello, receive))
 
 
 class _Pump:
-    def __init__(self, codec: ServerCodec, peer: Peer, send: Send, max_message_bytes: int) -> None:
-        self._codec, self._peer, self._send = codec, peer, send
+    def __init__(
+        self,
+        codec: ServerCodec,
+        new_peer: Callable[[ServerCodec, Callable[[Frame], Awaitable[None]]], Peer],
+        send: Send,
+        max_message_bytes: int,
+    ) -> None:
+        self._codec, self._send = codec, send
+        self._peer = new_peer(codec, self._put)
         self._max_message_bytes = max_message_bytes
         self._in_order = codec.subprotocol is None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,12 +75,12 @@ class _Pump:
             if await self._greet(hello):
                 await self._run(receive)
         finally:
-            # together: a slow session must not keep the others of this connection from ending
+            # together: a slow session must not keep the others of this connection from being let go
             await asyncio.gather(self._peer.leave(), *self._tasks, return_exceptions=True)
 
     async def _greet(self, hello: Hello) -> bool:
         if not self._in_order:
-            await self._put(hello)
+            await self._put(self._codec.encode(hello))
             return True
         refused = await self._peer.open_only()
         if refused is not None:
@@ -80,7 +97,7 @@ class _Pump:
                     raise MessageTooLarge(f"{size} bytes; at most {self._max_message_bytes} are taken")
                 request = self._codec.decode(frame)
             except OpenEnvError as error:
-                answer, at_once = self._peer.refuse(error), True
+                answer, at_once = self._peer.refuse(error), False
             else:
                 if self._in_order and isinstance(request, Close):
                     await self._peer.leave()  # first: who sees the close may come back at once and need the place
@@ -101,10 +118,11 @@ class _Pump:
         if not task.cancelled():
             task.exception()  # the socket was gone; receive tells that too
 
-    async def _answer(self, answer: Awaitable[Reply]) -> None:
+    async def _answer(self, answer: Awaitable[Frame | None]) -> None:
         await self._put(await answer)
 
-    async def _put(self, reply: Reply) -> None:
-        frame = self._codec.encode(reply)
-        if frame is not None:
+    async def _put(self, frame: Frame | None) -> None:
+        if isinstance(frame, str):
             await self._send({"type": "websocket.send", "text": frame})
+        elif frame is not None:
+            await self._send({"type": "websocket.send", "bytes": frame})

@@ -1,18 +1,24 @@
 """One life of one environment: lifecycle, placement, capacity. Every decision of a server is made here."""
 
-from openenv.session.detached import DetachedSessions
+from openenv.session.departed import Ending
 from openenv.session.engine import SessionEngine
+from openenv.session.leases import LEASE_S
+from openenv.session.openings import Openings
 from openenv.session.peer import Peer
 from openenv.session.placement import Placement
 from openenv.session.session import Session
+from openenv.session.shared import SharedSession
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
 
 __all__ = [
+    "LEASE_S",
     "AnyEnvironment",
-    "DetachedSessions",
+    "Ending",
     "EnvironmentSpec",
+    "Openings",
     "Peer",
     "Placement",
     "Session",
     "SessionEngine",
+    "SharedSession",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from openenv.errors import ExecutionFailed, ObservationInvalid, RewardInvalid
 from openenv.protocol import Observed, fields_beside, is_model, observation_part
 from openenv.types import Observation
+from openenv.types.tagged import TAGGED
 
 __all__ = ["checked_state", "observed"]
 
@@ -34,7 +35,7 @@ def observed(returned: Any, operation: str) -> Observed:
     if reward is not None and not _is_finite(reward):
         raise RewardInvalid(
             f"{operation}() gave the reward {_shown(reward)}; a reward is a finite number or None",
-            details={"reward": None, "done": done, "observation": observation_part(returned)},
+            details={"reward": None, "done": done, "observation": observation_part(returned, TAGGED)},
         )
     return Observed(
         observation=returned,

@@ -1,4 +1,4 @@
-"""What one connection may do: its sessions, which end with it."""
+"""What one connection may do: the sessions it holds, and every request answered."""
 
 from __future__ import annotations
 
@@ -6,67 +6,90 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
-from openenv.errors import OpenEnvError, SessionClosed, SessionNotFound
+from openenv.errors import CapacityReached, OpenEnvError, SessionNotFound
 from openenv.protocol import (
-    Admission,
     Close,
     Closed,
+    Ended,
     Failed,
     GetState,
     Mcp,
     McpReply,
     Open,
     Opened,
+    Queued,
     Reply,
     Request,
     Reset,
+    Resume,
+    Resumed,
+    ServerCodec,
     Step,
+    transcoded,
 )
-from openenv.session.detached import DetachedSessions
+from openenv.session.departed import Ending, lost
 from openenv.session.engine import SessionEngine
+from openenv.session.lifecycle import Phase
+from openenv.session.openings import Openings
 from openenv.session.session import Session
+from openenv.session.shared import SharedSession
 
-__all__ = ["ENDING_PATIENCE_S", "Peer"]
-
-ENDING_PATIENCE_S = 5.0
-"""Seconds that an ``open`` waits for the place of a session that is ending: its client has gone and may be back."""
+__all__ = ["Peer"]
 
 log = logging.getLogger("openenv.session")
+
+Frame = str | bytes
+Kept = tuple[str | None, Frame | None]  # a reply's form, by subprotocol, and the reply
 
 
 class Peer:
     """Answers the requests of one connection. Every request gets a reply; errors are replies too.
 
+    Sessions that are opened or resumed here are held until ``leave``, and then live for their lease. The one session
+    of a connection whose requests name none ends with it.
+
     Args:
         engine: Where the sessions live.
-        detached: The sessions without a connection; the shared one may have to give way.
-        patience_s: Seconds an ``Open`` waits, where all places are taken, for sessions that are ending already.
+        openings: What was opened by nonce, on any connection.
+        shared: The session without a connection, which may have to give way.
+        codec: The version that is spoken here.
+        send: Sends a frame that answers no request.
     """
 
     def __init__(
-        self, engine: SessionEngine, detached: DetachedSessions, patience_s: float = ENDING_PATIENCE_S
+        self,
+        engine: SessionEngine,
+        openings: Openings,
+        shared: SharedSession,
+        codec: ServerCodec,
+        send: Callable[[Frame], Awaitable[None]],
     ) -> None:
         self._engine = engine
-        self._detached = detached
-        self._patience_s = patience_s
+        self._openings = openings
+        self._shared = shared
+        self._codec = codec
+        self._send = send
         self._sessions: dict[str, Session] = {}
-        self._opened: dict[str, asyncio.Task[Session]] = {}  # by nonce
-        self._nonces: dict[str, str] = {}  # by session id
-        self._running: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+        self._waiting: set[asyncio.Task[Session]] = set()  # for sessions to open
         self._gone = False
 
-    async def open_only(self) -> Failed | None:
+    async def open_only(self) -> Frame | None:
         """Open the one session of a connection whose requests name none; the refusal if there is one.
 
         It comes at once: old trainers wait and try again by themselves.
         """
         try:
-            self._sessions[""] = await self._new_session(None)
+            self._sessions[""] = session = await self._engine.open(make_room=self._shared.give_way, patient=False)
+            self._engine.leases.begin(session)
+            self._engine.leases.hold(session)
         except OpenEnvError as error:
-            return Failed.of(error)
+            if isinstance(error, CapacityReached):  # which in that version says no more
+                error.details.pop("retry_after_s", None)
+            return self._codec.encode(Failed.of(error))
         return None
 
     def answers_at_once(self, request: Request) -> bool:
@@ -74,68 +97,67 @@ class Peer:
         session = self._sessions.get(request.session)
         return session is not None and session.answers_at_once
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request) -> Frame | None:
         """Do what is asked. A resent request does not run again: it gets the reply of its first run."""
+        if request.id == 0 or isinstance(request, Open | Resume):  # these may always be asked again
+            return self._codec.encode(await self._run(request))
         try:
-            if request.id == 0 or isinstance(request, Open):  # ids belong to a session, an open has its nonce
-                return await self._run(request)
-            return await self._run_once(request)
+            session = self._session(request)
+            form, frame = await session.numbered.answer(request, partial(self._run_framed, request))
         except OpenEnvError as error:
-            return Failed.of(error, request)
+            return self._codec.encode(Failed.of(error, request))
+        return frame if form == self._codec.subprotocol or frame is None else transcoded(frame, form, self._codec)
 
-    async def refuse(self, error: OpenEnvError) -> Reply:
+    async def refuse(self, error: OpenEnvError) -> Frame | None:
         """Answer a frame that is no request. Where it says whose it is, its id counts as asked and answered."""
         failed = Failed.of(error)
         match error.details:
-            case {"session": str(session), "id": int(request_id), **rest}:
-                failed.session, failed.id, failed.details = session, request_id, rest
+            case {"session": str(session), "id": int(number), **rest}:
+                failed.session, failed.id, failed.details = session, number, rest
                 known = self._sessions.get(session)
-                if known is not None and request_id > 0:
+                if known is not None and number > 0:
                     # its id may be no good either; what is wrong with the frame was found first
                     with suppress(OpenEnvError):
-                        if known.window.admit(request_id, 0) is Admission.FRESH:
-                            await known.turn()
-                            known.window.finish(request_id, failed)
-        return failed
+                        await known.numbered.answer(
+                            Request(session=session, id=number), partial(self._framed_in_turn, known, failed)
+                        )
+        return self._codec.encode(failed)
 
     async def leave(self) -> None:
-        """End the connection's sessions, each after its running request, also those that are still opening."""
+        """Let go of the connection's sessions; the one of a connection that has only one ends."""
         self._gone = True
-        sessions, openings = list(self._sessions.values()), list(self._opened.values())
-        self._sessions.clear()
-        self._opened.clear()
-        await asyncio.gather(
-            *(self._engine.end(session) for session in sessions), *(self._engine.end_opening(one) for one in openings)
-        )
+        for task in self._waiting:
+            task.cancel()
+        sessions, self._sessions = self._sessions, {}
+        for name, session in sessions.items():
+            session.forget(self._ended)
+            if name:
+                self._engine.leases.let_go(session)
+            else:
+                await self._engine.end(session, Ending.CONNECTION_LOST)
 
-    async def _run_once(self, request: Request) -> Reply:
-        window = self._session(request).window
-        key = request.session, request.id
-        match window.admit(request.id, request.ack):
-            case Admission.ANSWERED:
-                return window.reply(request.id)
-            case Admission.RUNNING:
-                return await asyncio.shield(self._running[key])
-        running = self._running[key] = asyncio.get_running_loop().create_future()
+    async def _run_framed(self, request: Request) -> Kept:
+        reply = await self._run(request)
         try:
-            reply = await self._run(request)
-        except BaseException:
-            running.cancel()
-            raise
-        finally:
-            del self._running[key]
-        window.finish(request.id, reply)
-        running.set_result(reply)
-        return reply
+            return self._framed(reply)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw must be an answer too
+            return self._framed(_unforeseen(error, request))
+
+    async def _framed_in_turn(self, session: Session, reply: Reply) -> Kept:
+        await session.turn()
+        return self._framed(reply)
+
+    def _framed(self, reply: Reply) -> Kept:
+        # encoded now: the environment may use its objects again for its next answer
+        return self._codec.subprotocol, self._codec.encode(reply)
 
     async def _run(self, request: Request) -> Reply:
         try:
             reply = await _ACTIONS[type(request)](self, request)
         except OpenEnvError as error:
             return Failed.of(error, request)
-        except Exception as error:  # what nobody foresaw must be an answer too, or the client waits for ever
-            log.exception("a request failed inside the server")
-            return Failed.of(OpenEnvError(f"the server failed: {type(error).__name__}: {error}"), request)
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw must be an answer too, or the client waits
+            return _unforeseen(error, request)
         reply.session, reply.id = request.session or reply.session, request.id
         return reply
 
@@ -143,31 +165,57 @@ class Peer:
         try:
             return self._sessions[request.session]
         except KeyError:
-            raise SessionNotFound(f"this connection has no session {request.session!r}; open one first") from None
+            gone = self._engine.sessions.why_gone(request.session)
+            if gone is not None:
+                raise gone from None
+            raise SessionNotFound(
+                f"this connection has no session {request.session!r}; open or resume it here first"
+            ) from None
 
     async def _open(self, request: Open) -> Reply:
-        """The same nonce gives the same session, so that a client may ask again."""
-        if self._gone:
-            raise SessionClosed("the connection has ended")
-        task = self._opened.get(request.nonce)
-        if task is None:
-            task = self._opened[request.nonce] = asyncio.create_task(self._new_session(self._patience_s))
+        def moved(position: int) -> None:
+            self._engine.in_background(self._notify(Queued(nonce=request.nonce, position=position)))
+
+        opening = asyncio.create_task(self._openings.open(request.nonce, request.queue_timeout_s, moved))
+        self._waiting.add(opening)
         try:
-            session = await asyncio.shield(task)
-        except OpenEnvError:
-            self._opened.pop(request.nonce, None)  # asked again, it is tried again
+            session = await opening
+        except OpenEnvError as error:
+            error.details["nonce"] = request.nonce
             raise
-        self._sessions.setdefault(session.id, session)
-        self._nonces[session.id] = request.nonce
-        return Opened(session=session.id, nonce=request.nonce, token=session.token)
+        finally:
+            self._waiting.discard(opening)
+        self._hold(session)
+        return Opened(session=session.id, nonce=request.nonce, token=session.token, lease_s=self._engine.leases.lease_s)
 
-    async def _new_session(self, patience_s: float | None) -> Session:
-        return await self._engine.open(make_room=self._make_room, patience_s=patience_s)
+    async def _resume(self, request: Resume) -> Reply:
+        session = self._engine.sessions.owned(request.session, request.token)
+        self._hold(session)
+        return Resumed(last_id=session.numbered.highest, lease_s=self._engine.leases.lease_s)
 
-    async def _make_room(self) -> None:
-        if self._gone:  # while it waited for a place
-            raise SessionClosed("the connection has ended")
-        await self._detached.give_way()
+    def _hold(self, session: Session) -> None:
+        if session.phase is Phase.CLOSED:
+            raise lost(session.ending or Ending.CLOSED)
+        if self._gone or session.id in self._sessions:
+            return
+        self._sessions[session.id] = session
+        self._engine.leases.hold(session)
+        session.when_closed(self._ended)
+
+    def _ended(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+        if session.ending is not None and session.ending is not Ending.CLOSED:  # its client knows that
+            notice = Ended(session=session.id, reason=session.ending.value, message=session.ending.told)
+            self._engine.in_background(self._notify(notice, after=session))
+
+    async def _notify(self, notice: Reply, after: Session | None = None) -> None:
+        """Send a notice, if need be after all answers of a session."""
+        if after is not None:
+            await after.numbered.quiet()
+        frame = self._codec.encode(notice)
+        if frame is not None and not self._gone:
+            with suppress(Exception):  # whatever the transport raises: nobody is there to be told
+                await self._send(frame)
 
     def _reset(self, request: Reset) -> Awaitable[Reply]:
         return self._session(request).reset(request)
@@ -179,12 +227,7 @@ class Peer:
         return self._session(request).state()
 
     async def _close(self, request: Close) -> Reply:
-        session = self._session(request)
-        try:
-            await self._engine.close(session)
-        finally:
-            self._sessions.pop(request.session, None)
-            self._opened.pop(self._nonces.pop(session.id, ""), None)
+        await self._engine.close(self._session(request))
         return Closed()
 
     async def _mcp(self, request: Mcp) -> Reply:
@@ -194,8 +237,17 @@ class Peer:
         return McpReply(payload={"jsonrpc": "2.0", "id": asked_id, "error": answered})
 
 
+def _unforeseen(error: Exception, request: Request) -> Failed:
+    log.error("a request failed inside the server", exc_info=error)
+    told = OpenEnvError(f"the server failed: {type(error).__name__}: {error}")
+    if isinstance(request, Open):
+        told.details["nonce"] = request.nonce
+    return Failed.of(told, request)
+
+
 _ACTIONS: dict[type[Request], Callable[..., Awaitable[Reply]]] = {
     Open: Peer._open,
+    Resume: Peer._resume,
     Reset: Peer._reset,
     Step: Peer._step,
     GetState: Peer._state,

@@ -29,6 +29,7 @@ class Placement(Enum):
 
     THREAD = "thread"
     INLINE = "inline"
+    PROCESS = "process"
 
 
 @dataclass(frozen=True)

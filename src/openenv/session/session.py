@@ -12,9 +12,11 @@ from typing import Any
 
 from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
 from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed, RewardInvalid
-from openenv.protocol import Observed, ReplyWindow, Reset, StateIs, Step
+from openenv.protocol import Observed, Reset, StateIs, Step
+from openenv.session.departed import Ending, lost
 from openenv.session.executors import EnvironmentExit, Executor
 from openenv.session.lifecycle import Operation, Phase, refusal
+from openenv.session.once import KeyedRequests, NumberedRequests
 from openenv.session.outcome import checked_state, observed
 from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
@@ -27,21 +29,34 @@ log = logging.getLogger("openenv.session")
 class Session:
     """Server-side life of one environment. Requests take turns; every environment call goes to one executor.
 
-    Made by ``Session.open``. After ``close`` every request is refused with ``SessionClosed``.
+    Made by ``Session.open``. After ``close`` every request is refused, with ``SessionClosed`` or, where it was not its
+    client that closed it, with ``EpisodeLost``.
+
+    Attributes:
+        id: Its name; who knows it can send it single requests.
+        token: What a connection has to show to go on with it.
+        phase: Where it stands.
+        requests: How many were asked of the environment.
+        numbered: The requests that came over connections.
+        keyed: Those that came with a key, as HTTP status and body.
+        ending: Why it ended or is about to.
     """
 
     def __init__(self, spec: EnvironmentSpec, executor: Executor, environment: AnyEnvironment) -> None:
         self.id = secrets.token_hex(8)
         self.token = secrets.token_urlsafe(24)
-        self.window = ReplyWindow()
         self.phase = Phase.FRESH
+        self.requests = 0
+        self.numbered: NumberedRequests[tuple[str | None, str | bytes | None]] = NumberedRequests()
+        self.keyed: KeyedRequests[tuple[int, bytes]] = KeyedRequests()
+        self.ending: Ending | None = None
         self._spec = spec
         self._executor = executor
         self._environment = environment
         self._plan = EnvironmentPlan.of(type(environment))
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
-        self._on_closed: Callable[[Session], None] | None = None
+        self._on_closed: list[Callable[[Session], None]] = []
 
     @staticmethod
     async def open(spec: EnvironmentSpec, executor: Executor) -> Session:
@@ -152,23 +167,36 @@ class Session:
 
     def when_closed(self, callback: Callable[[Session], None]) -> None:
         """Have ``callback`` called once the environment is closed, whoever closes it and whether or not that raised."""
-        self._on_closed = callback
+        self._on_closed.append(callback)
+
+    def forget(self, callback: Callable[[Session], None]) -> None:
+        """Do not call it any more."""
+        if callback in self._on_closed:
+            self._on_closed.remove(callback)
 
     async def turn(self) -> None:
         """Wait until the requests that came before have been answered."""
         async with self._turn:
             pass
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending = Ending.CLOSED) -> None:
         """Close the environment after the running request, once; later calls wait for the same close.
+
+        Args:
+            ending: Why. The first one counts.
 
         Raises:
             ExecutionFailed: The environment's ``close`` raised. The session has ended all the same.
         """
+        await asyncio.shield(self.begin_close(ending))
+
+    def begin_close(self, ending: Ending) -> asyncio.Task[None]:
+        """``close`` without waiting: the session is ending from now on; the task is done when it has."""
         if self._closing is None:
+            self.ending = ending
             # a task of its own: a caller that is cancelled must not leave the environment half closed
             self._closing = asyncio.create_task(self._close())
-        await asyncio.shield(self._closing)
+        return self._closing
 
     async def _close(self) -> None:
         async with self._turn:
@@ -177,10 +205,13 @@ class Session:
                 await self._call(CLOSE, self._environment.close)
             finally:
                 await self._executor.stop()
-                if self._on_closed is not None:
-                    self._on_closed(self)
+                for callback in list(self._on_closed):
+                    callback(self)
 
     def _admit(self, operation: Operation) -> None:
+        self.requests += 1
+        if self.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
+            raise lost(self.ending)
         error = refusal(self._plan.lifecycle, self.phase, operation)
         if error is not None:
             raise error

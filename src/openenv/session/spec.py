@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Raw
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from typing_extensions import Buffer
 
 from openenv.environment import Environment, EnvironmentPlan
 from openenv.errors import ActionInvalid, ConfigurationError
-from openenv.protocol import EncodingFailed, to_json
+from openenv.protocol import EncodingFailed, fields_beside, rich_fields, to_json
+from openenv.types.tagged import TAGGED
 
 __all__ = ["AnyEnvironment", "EnvironmentSpec", "plan_of_factory"]
 
@@ -81,19 +82,31 @@ class EnvironmentSpec:
         )
 
     @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether actions and observations can only hold plain JSON, as their classes tell."""
+        action, observation = rich_fields(self.action_type), rich_fields(self.observation_type)
+        if action is None or observation is None:
+            return False
+        return action <= {"metadata"} and observation <= fields_beside(self.observation_type)
+
+    @functools.cached_property
     def _action_adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.action_type)
 
-    def parse_action(self, raw: Buffer) -> Any:
-        """An action from its JSON text.
+    def parse_action(self, sent: Any) -> Any:
+        """An action from JSON text (``Raw`` or bytes), or from the value that was sent where it needed more than JSON.
 
         Raises:
             ActionInvalid: It does not fit; ``details["errors"]`` says which field and why.
         """
+        is_text = isinstance(sent, Raw | bytes)
         try:
-            return self._action_adapter.validate_json(bytes(raw))
+            if is_text:
+                return self._action_adapter.validate_json(bytes(sent))
+            return self._action_adapter.validate_python(sent)
         except ValidationError as error:
-            errors = [_sendable(dict(entry)) for entry in error.errors(include_url=False, include_context=False)]
+            write = to_json if is_text else TAGGED.write
+            errors = [_sendable(dict(entry), write) for entry in error.errors(include_url=False, include_context=False)]
             first = errors[0]
             field = ".".join(str(part) for part in first["loc"]) or "action"
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -109,11 +122,11 @@ class EnvironmentSpec:
             ) from error
 
 
-def _sendable(entry: dict[str, Any]) -> dict[str, Any]:
-    """One field's error as JSON values; an input that a validator made into something else is left out."""
+def _sendable(entry: dict[str, Any], write: Callable[[Any], Any]) -> dict[str, Any]:
+    """One field's error as it can be sent; an input that a validator made into something else is left out."""
     entry["loc"] = list(entry["loc"])
     try:
-        to_json(entry["input"])
+        write(entry["input"])
     except EncodingFailed:
         del entry["input"]
     return entry

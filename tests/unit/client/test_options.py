@@ -80,11 +80,39 @@ def test_other_classes_have_no_types() -> None:
     assert types_of(int, EnvClient) == types_of(list[int], EnvClient) == (None, None, None)
 
 
-@pytest.mark.parametrize("name", ["connect_timeout_s", "message_timeout_s", "max_message_bytes"])
+@pytest.mark.parametrize("name", ["connect_timeout_s", "message_timeout_s", "max_message_bytes", "liveness_timeout_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True])
 def test_settings_out_of_range(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be a number greater than 0"):
         EnvClient(URL, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["reconnect_timeout_s", "queue_timeout_s"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1", True, None])
+def test_settings_that_may_be_nothing_but_not_less(name: str, value: Any) -> None:
+    EnvClient(URL, **{name: 0})
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number, 0 or greater"):
+        EnvClient(URL, **{name: value})
+
+
+class Ended:
+    def __init__(self, ended: bool) -> None:
+        self.ended = ended
+
+    def close(self) -> None:
+        pass
+
+
+class Silent:
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("owned", "ended"), [(None, False), (Silent(), False), (Ended(False), False), (Ended(True), True)]
+)
+def test_whether_what_is_owned_has_ended(owned: Any, ended: bool) -> None:
+    assert EnvClient(URL, owned=owned).options.owned_ended is ended
 
 
 @pytest.mark.parametrize("name", ["connect_timeout_s", "max_message_bytes"])

@@ -91,6 +91,7 @@ def test_a_row_of_the_table(cls: type[OpenEnvError]) -> None:
 def test_what_may_be_tried_again() -> None:
     assert {cls.__name__ for cls in CLASSES if cls.retryable} == {
         "CapacityReached",
+        "ServerDraining",
         "SessionBusy",
         "TransportError",
         "ConnectFailed",

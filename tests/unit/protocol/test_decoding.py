@@ -56,7 +56,7 @@ def test_not_an_object(codec: Any, frame: str | bytes) -> None:
 
 
 @each_server
-@pytest.mark.parametrize("type_", ["ping", "STEP", "", "observation", "resume"])
+@pytest.mark.parametrize("type_", ["ping", "STEP", "", "observation", "batch"])
 def test_unknown_type(codec: Any, type_: str) -> None:
     with pytest.raises(UnknownType, match=f"unknown type '{type_}'; known are .*reset"):
         codec().decode(json.dumps({"type": type_, "data": {}}))
@@ -157,7 +157,7 @@ def test_v2_ids_that_do_not_fit(fields: dict[str, Any], told: str, address: tupl
 
 def test_v2_unknown_type_is_answered_where_it_came_from() -> None:
     with pytest.raises(UnknownType) as refused:
-        V2ServerCodec().decode('{"type":"resume","session":"s1","id":3,"token":"t"}')
+        V2ServerCodec().decode('{"type":"batch","session":"s1","id":3}')
     answer = Failed.of(refused.value)
     assert (answer.session, answer.id) == ("s1", 3)
     assert Failed.of(refused.value, GetState(session="s2", id=4)).id == 4

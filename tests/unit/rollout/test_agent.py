@@ -65,7 +65,7 @@ async def test_what_is_told_of_an_action_does_not_change_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "told"), [("hit", "must return an action as a dict, not str"), ({"a": object()}, "JSON")]
+    ("action", "told"), [("hit", "must return an action as a dict, not str"), ({"a": object()}, "cannot be sent")]
 )
 async def test_what_is_no_action(action: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):

@@ -6,6 +6,7 @@ import base64
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.text import Text
@@ -191,6 +192,44 @@ def test_pictures_are_a_note() -> None:
     text = base64.b64encode(png).decode()
     assert shown({"plot": text, "n": 1}) == ["plot: <PNG picture, 64 x 64, 84 bytes> · n: 1"]
     assert shown({"frame": [[[1, 2, 3]] * 8] * 8}) == ["frame: <picture, 8 x 8, as an array of RGB pixels>"]
+
+
+@pytest.mark.parametrize("as_sent", [bytes, lambda data: base64.b64encode(data).decode()], ids=["bytes", "base64"])
+def test_content_blocks_are_notes_and_text(as_sent: Any) -> None:
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (480).to_bytes(4, "big") + bytes(12_000)
+    image = {"type": "image", "data": as_sent(png), "url": None, "mime_type": "image/png", "name": None, "alt": None}
+    sound = {"type": "audio", "url": "https://a.example/b.wav", "mime_type": "audio/wav", "data": None}
+    file = {"type": "file", "data": as_sent(b"%PDF-1"), "mime_type": "application/pdf", "name": "a.pdf", "alt": "terms"}
+    assert shown({"content": [{"type": "text", "text": "Look:"}, image, sound, file]}, width=160) == [
+        "content:",
+        "  [0]: Look: · [1]: <image/png, 640x480, 12 kB> · [2]: <audio/wav at https://a.example/b.wav> · "
+        "[3]: <application/pdf, 6 bytes, a.pdf, terms>",
+    ]
+    assert shown(image) == ["<image/png, 640x480, 12 kB>"]
+
+
+def test_what_only_looks_like_a_block_is_shown_as_it_is() -> None:
+    assert shown({"type": "image", "data": "no base64!", "mime_type": "image/png"}) == [
+        "type: image · data: no base64! · mime_type: image/png"
+    ]
+    assert shown({"type": "file", "mime_type": "a/b"}) == ["type: file · mime_type: a/b"]
+    assert shown({"type": "file", "url": "https://a.example", "mime_type": "a/b", "more": 1}, width=90) == [
+        "type: file · url: https://a.example · mime_type: a/b · more: 1"
+    ]
+    assert shown({"type": "text", "text": "a", "more": 1}) == ["type: text · text: a · more: 1"]
+
+
+def test_values_beyond_json_are_shown() -> None:
+    assert shown({"frame": np.zeros((84, 90, 3), np.uint8)}) == ["frame: <picture, 90 x 84, as an array of RGB pixels>"]
+    assert shown({"a": np.zeros((84, 84), np.float32), "b": [np.zeros(20), b"123"]}) == [
+        "a: <float32 array, 84 x 84>",
+        "b:",
+        "  [0]: <float64 array, 20> · [1]: <bytes, 3 bytes>",
+    ]
+    assert shown({"few": np.arange(3), "one": np.float32(0.5), "z": 1 + 2j}) == [
+        'few: [0,1,2] · one: 0.5 · z: "(1+2j)"'
+    ]
+    assert shown({(1, 2): "a", "big": 2**70}) == ["(1, 2): a · big: 1180591620717411303424"]
 
 
 def test_every_line_of_code_is_shown_as_it_was() -> None:

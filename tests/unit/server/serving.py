@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 from tests.unit.session.worlds import PATIENCE_S
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 V2 = "openenv.v2.json"
@@ -149,11 +151,23 @@ class V2Line:
     """Protocol v2, one session on its connection."""
 
     def __init__(self, server: Running) -> None:
-        self.ends = ExitStack()
-        self.socket = self.ends.enter_context(server.connect(V2))
-        self.hello = json.loads(self.socket.recv(timeout=PATIENCE_S))
+        self.server = server
         self.id = self.acknowledged = 0
-        self.session = self.ask(type="open", nonce="n").body["session"]
+        self.ended = False
+        self.connect()
+        opened = self.ask(type="open", nonce=secrets.token_hex(16)).body
+        self.session, self.token = opened["session"], opened["token"]
+
+    def connect(self) -> None:
+        self.ends = ExitStack()
+        self.socket = self.ends.enter_context(self.server.connect(V2))
+        self.hello = json.loads(self.socket.recv(timeout=PATIENCE_S))
+        self.connected = True
+
+    def come_back(self) -> None:
+        """Go on with the session on another connection."""
+        self.connect()
+        self.ask(type="resume", session=self.session, token=self.token)
 
     def ask(self, **frame: Any) -> Answer:
         return self.say(json.dumps(frame))
@@ -178,7 +192,8 @@ class V2Line:
         return self.say(self.frame("reset", options=options, **own))
 
     def start_step(self, **action: Any) -> None:
-        self.socket.send(self.frame("step", action=action))
+        self.again = self.frame("step", action=action)
+        self.socket.send(self.again)
 
     def step(self, **action: Any) -> Answer:
         self.start_step(**action)
@@ -190,8 +205,19 @@ class V2Line:
     def vanish(self) -> None:
         cut(self.socket.socket)
         self.ends.close()
+        self.connected = False
 
     def close(self) -> None:
+        """End the session, which the end of the connection does not."""
+        if self.ended:
+            return
+        self.ended = True
+        with suppress(ConnectionClosed, OSError):  # the server may have ended before
+            if not self.connected:
+                self.come_back()
+            self.socket.send(self.frame("close"))
+            while json.loads(self.socket.recv(timeout=PATIENCE_S))["type"] not in ("closed", "error"):
+                pass  # replies that nobody had read
         self.ends.close()
 
 

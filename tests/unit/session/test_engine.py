@@ -23,13 +23,13 @@ from tests.unit.session.worlds import (
 from openenv.errors import (
     CapacityReached,
     ConfigurationError,
+    EpisodeLost,
     FactoryFailed,
-    OpenEnvError,
-    SessionClosed,
+    ServerDraining,
     SessionNotFound,
 )
 from openenv.protocol import Reset
-from openenv.session import EnvironmentSpec, Session
+from openenv.session import Ending, EnvironmentSpec, Session
 
 
 async def waits(ledger: Ledger, what: str = "waiting", times: int = 1) -> None:
@@ -47,7 +47,7 @@ async def test_only_so_many_get_a_place_however_they_race() -> None:
     assert sum(isinstance(one, Session) for one in results) == 3
     refused = [one for one in results if isinstance(one, CapacityReached)]
     assert len(refused) == 7
-    assert refused[0].details == {"active_sessions": 3, "max_sessions": 3}
+    assert refused[0].details == {"active_sessions": 3, "max_sessions": 3, "retry_after_s": 1.0}
     assert cls.ledger.count("made") == 3
     await engine.aclose()
     assert engine.active == 0
@@ -71,18 +71,21 @@ async def test_a_place_is_free_when_close_has_returned_and_not_before() -> None:
     closing = asyncio.create_task(engine.close(session))
     await waits(cls.ledger)
     with pytest.raises(CapacityReached):
-        await engine.open()
+        await engine.open(patient=False)
     closing.cancel()  # whoever asked for it went away; the environment is still closing
     await asyncio.gather(closing, return_exceptions=True)
     assert engine.active == 1
     with pytest.raises(CapacityReached):
-        await engine.open()
+        await engine.open(patient=False)
     cls.ledger.gate.set()
     await engine.close(session)
     assert engine.active == 0
     assert cls.ledger.count("close") == 1
-    with pytest.raises(SessionNotFound, match=session.id):
-        engine.get(session.id)
+    with pytest.raises(EpisodeLost, match="its client closed it") as caught:
+        engine.sessions.get(session.id)
+    assert caught.value.details == {"reason": "closed"}
+    with pytest.raises(SessionNotFound, match="never opened here"):
+        engine.sessions.get("nobody")
     await engine.close(await engine.open())
     assert not threads_left()
 
@@ -115,9 +118,9 @@ async def test_stopping_ends_sessions_that_are_being_opened_and_refuses_others()
     cls.ledger.gate.set()
     await stopping
     session = await opening
-    with pytest.raises(SessionClosed):
+    with pytest.raises(EpisodeLost, match="the server was stopped"):
         await session.reset(Reset())
-    with pytest.raises(SessionClosed, match="stopping"):
+    with pytest.raises(ServerDraining, match="stopping"):
         await engine.open()
     cls.ledger.check_closed_once()
 
@@ -330,7 +333,8 @@ async def test_ending_logs_what_closing_raised(caplog: pytest.LogCaptureFixture)
     engine = engine_of(world(on_close="exit"))
     session = await engine.open()
     with caplog.at_level(logging.ERROR, "openenv.session"):
-        await engine.end(session)
+        await engine.end(session, Ending.IDLE)
     assert "SystemExit: 3" in caplog.text
-    with pytest.raises(OpenEnvError):
-        engine.get(session.id)
+    with pytest.raises(EpisodeLost) as caught:
+        engine.sessions.get(session.id)
+    assert caught.value.details == {"reason": "idle"}

@@ -1,4 +1,4 @@
-"""One connection's sessions: resent requests, order, several sessions at once, and the connection's end."""
+"""One connection's sessions: resent requests, order, several sessions at once, and what the connection leaves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.session.still import Plain
 from tests.unit.session.worlds import Seen, World, engine_of, step_of, threads_left, world
 
 from openenv.protocol import Close, Closed, Failed, GetState, Observed, Open, Opened, Reset, StateIs, Step
-from openenv.session import DetachedSessions, Peer, SessionEngine
+from openenv.session import Openings, Peer, SessionEngine, SharedSession
+
+
+async def _unheard(frame: object) -> None:
+    pass
 
 
 class Line:
@@ -20,7 +25,22 @@ class Line:
     def __init__(self, cls: type[World], capacity: int | None = None) -> None:
         self.ledger = cls.ledger
         self.engine: SessionEngine = engine_of(cls, capacity)
-        self.peer = Peer(self.engine, DetachedSessions(self.engine))
+        self.shared = SharedSession(self.engine)
+        self.openings = Openings(self.engine, self.shared.give_way)
+        self.peer = self.connect()
+
+    def connect(self) -> Peer:
+        """A connection of its own."""
+        return Peer(self.engine, self.openings, self.shared, Plain(), _unheard)  # type: ignore[arg-type]
+
+    async def end(self) -> None:
+        """Stop the server; nothing may be left."""
+        self.ledger.gate.set()
+        await self.peer.leave()
+        await self.engine.aclose()
+        assert self.engine.active == 0
+        self.ledger.check_closed_once()
+        assert not threads_left()
 
     async def open(self, nonce: str = "n", **more: Any) -> str:
         reply = await self.peer.answer(Open(nonce=nonce, **more))
@@ -35,11 +55,7 @@ class Line:
 async def line() -> AsyncIterator[Line]:
     made = Line(world())
     yield made
-    made.ledger.gate.set()
-    await made.peer.leave()
-    assert made.engine.active == 0
-    made.ledger.check_closed_once()
-    assert not threads_left()
+    await made.end()
 
 
 async def test_the_same_nonce_is_the_same_session(line: Line) -> None:
@@ -49,10 +65,13 @@ async def test_the_same_nonce_is_the_same_session(line: Line) -> None:
     assert line.ledger.count("made") == 2
 
 
-async def test_a_nonce_is_free_again_once_its_session_is_closed(line: Line) -> None:
+async def test_a_nonce_stays_that_of_its_session(line: Line) -> None:
     first = await line.open("a")
-    assert isinstance(await line.peer.answer(Close(session=first)), Closed)
-    assert await line.open("a") != first
+    assert isinstance(await line.peer.answer(Close(session=first, id=1)), Closed)
+    gone = await line.peer.answer(Open(nonce="a"))
+    assert isinstance(gone, Failed)
+    assert (gone.code, gone.details) == ("EPISODE_LOST", {"reason": "closed", "nonce": "a"})
+    assert line.ledger.count("made") == 1
 
 
 async def test_an_open_may_carry_an_id(line: Line) -> None:
@@ -71,8 +90,7 @@ async def test_a_failed_open_may_be_tried_again() -> None:
         assert failed.code == "FACTORY_ERROR"
     cls.on_make = "ok"
     await line.open("a")
-    await line.peer.leave()
-    cls.ledger.check_closed_once()
+    await line.end()
 
 
 async def test_one_over_capacity_is_told_the_numbers() -> None:
@@ -81,9 +99,8 @@ async def test_one_over_capacity_is_told_the_numbers() -> None:
     reply = await line.peer.answer(Open(nonce="b"))
     assert isinstance(reply, Failed)
     assert (reply.code, reply.retryable) == ("CAPACITY_REACHED", True)
-    assert reply.details == {"active_sessions": 1, "max_sessions": 1}
-    await line.peer.leave()
-    assert line.engine.active == 0
+    assert reply.details == {"active_sessions": 1, "max_sessions": 1, "retry_after_s": 1.0, "nonce": "b"}
+    await line.end()
 
 
 async def test_a_resent_request_gets_the_kept_reply(line: Line) -> None:
@@ -176,45 +193,50 @@ async def test_an_unknown_session_is_refused(line: Line) -> None:
 
 async def test_a_connection_reaches_its_own_sessions_only(line: Line) -> None:
     session = await line.open()
-    other = Peer(line.engine, DetachedSessions(line.engine))
-    reply = await other.answer(Reset(session=session, id=1))
+    reply = await line.connect().answer(Reset(session=session, id=1))
     assert isinstance(reply, Failed)
     assert reply.code == "SESSION_NOT_FOUND"
 
 
-async def test_the_end_of_the_connection_ends_also_what_is_opening_or_running() -> None:
-    line = Line(world())
+async def test_the_end_of_the_connection_ends_nothing_and_waits_for_nobody(line: Line) -> None:
     running = await line.open("a")
     await line.open("b")  # stays idle
     await line.peer.answer(Reset(session=running, id=1))
     step = asyncio.create_task(line.peer.answer(step_of("wait", session=running, id=2)))
     await line.waits()
-    leaving = asyncio.create_task(line.peer.leave())
-    await line.waits("close")  # the idle one did not wait for the other
-    assert line.ledger.count("close") == 1
+    await line.peer.leave()
+    assert line.ledger.count("close") == 0
     line.ledger.gate.set()
-    await leaving
     assert isinstance(await step, Observed)
-    assert line.engine.active == 0
-    line.ledger.check_closed_once()
+    assert line.engine.active == 2
 
 
-async def test_the_end_of_the_connection_waits_for_what_is_opening() -> None:
+async def test_what_is_opening_when_the_connection_ends_is_there_for_who_comes_back() -> None:
     line = Line(world(on_make="wait"))
     opening = asyncio.create_task(line.peer.answer(Open(nonce="a")))
     await line.waits()
-    leaving = asyncio.create_task(line.peer.leave())
-    late = asyncio.create_task(line.peer.answer(Open(nonce="b")))
-    await asyncio.sleep(0)
+    await line.peer.leave()
     line.ledger.gate.set()
-    await leaving
-    await opening
-    refused = await late
-    assert isinstance(refused, Failed)
-    assert refused.code == "SESSION_CLOSED"
-    assert line.engine.active == 0
+    other = line.connect()
+    assert isinstance(await other.answer(Open(nonce="a")), Opened)
+    await asyncio.gather(opening, return_exceptions=True)
     assert line.ledger.count("made") == 1
-    line.ledger.check_closed_once()
+    await line.end()
+
+
+async def test_the_only_session_of_an_old_connection_ends_with_it() -> None:
+    line = Line(world(), 1)
+    old = line.connect()
+    assert await old.open_only() is None
+    assert isinstance(await old.answer(Reset()), Observed)
+    assert isinstance(await old.answer(step_of()), Observed)
+    refused = await line.peer.answer(Open(nonce="a"))
+    assert isinstance(refused, Failed)
+    assert refused.code == "CAPACITY_REACHED"
+    await old.leave()
+    assert line.engine.active == 0
+    assert isinstance(await line.peer.answer(Open(nonce="a")), Opened)
+    await line.end()
 
 
 async def test_a_close_that_fails_is_told_and_the_session_is_gone() -> None:
@@ -224,8 +246,7 @@ async def test_a_close_that_fails_is_told_and_the_session_is_gone() -> None:
     assert isinstance(reply, Failed)
     assert reply.code == "EXECUTION_ERROR"
     assert line.engine.active == 0
-    await line.peer.leave()
-    line.ledger.check_closed_once()
+    await line.end()
 
 
 async def test_what_nobody_foresaw_is_an_answer(line: Line, caplog: pytest.LogCaptureFixture) -> None:
@@ -242,95 +263,23 @@ async def test_what_nobody_foresaw_is_an_answer(line: Line, caplog: pytest.LogCa
         assert isinstance(reply, Failed)
         assert (reply.code, reply.id) == ("INTERNAL", 2)
         assert "neither true nor false" in reply.message
-    await odd.peer.leave()
+    await odd.end()
     assert "failed inside the server" in caplog.text
-
-
-def beside(line: Line, **more: Any) -> Peer:
-    """A second connection to the same server."""
-    return Peer(line.engine, DetachedSessions(line.engine), **more)
 
 
 async def test_an_open_waits_for_the_place_of_a_session_that_is_ending() -> None:
     line = Line(world(on_close="wait"), 1)
-    await line.open()
-    leaving = asyncio.create_task(line.peer.leave())
+    session = await line.open()
+    closing = asyncio.create_task(line.peer.answer(Close(session=session, id=1)))
     await line.waits()
-    other = beside(line)
+    other = line.connect()
     opening = asyncio.create_task(other.answer(Open(nonce="b")))
-    v1 = beside(line)
-    refused = await v1.open_only()  # at once, as old trainers expect
-    assert refused is not None
+    refused = await line.connect().open_only()  # at once, as old trainers expect
+    assert isinstance(refused, Failed)
     assert refused.code == "CAPACITY_REACHED"
     assert not opening.done()
     line.ledger.gate.set()
     assert isinstance(await opening, Opened)
-    await leaving
-    await other.leave()
-    assert line.engine.active == 0
+    assert isinstance(await closing, Closed)
+    await line.end()
     assert line.ledger.most_alive() == 1
-    line.ledger.check_closed_once()
-
-
-async def test_of_several_that_wait_one_gets_the_place_and_the_others_are_told() -> None:
-    line = Line(world(on_close="wait"), 1)
-    await line.open()
-    leaving = asyncio.create_task(line.peer.leave())
-    await line.waits()
-    others = [beside(line) for _ in range(3)]
-    opening = [asyncio.create_task(other.answer(Open(nonce="b"))) for other in others]
-    await asyncio.sleep(0)
-    line.ledger.gate.set()
-    replies = await asyncio.gather(*opening)
-    assert sorted(type(reply).__name__ for reply in replies) == ["Failed", "Failed", "Opened"]
-    await leaving
-    await asyncio.gather(*(other.leave() for other in others))
-    line.ledger.check_closed_once()
-
-
-async def test_the_wait_for_a_session_that_is_ending_is_bounded() -> None:
-    line = Line(world(on_close="wait"), 1)
-    await line.open()
-    leaving = asyncio.create_task(line.peer.leave())
-    await line.waits()
-    other = beside(line, patience_s=0.01)
-    reply = await other.answer(Open(nonce="b"))
-    assert isinstance(reply, Failed)
-    assert reply.code == "CAPACITY_REACHED"
-    line.ledger.gate.set()
-    await leaving
-
-
-async def test_an_open_waits_for_a_session_whose_connection_went_while_it_was_opening() -> None:
-    line = Line(world(on_make="wait"), 1)
-    lost = asyncio.create_task(line.peer.answer(Open(nonce="a")))
-    await line.waits()
-    leaving = asyncio.create_task(line.peer.leave())
-    await asyncio.sleep(0)
-    other = beside(line)
-    opening = asyncio.create_task(other.answer(Open(nonce="b")))
-    await asyncio.sleep(0)
-    line.ledger.gate.set()
-    assert isinstance(await opening, Opened)
-    await asyncio.gather(lost, leaving)
-    await other.leave()
-    line.ledger.check_closed_once()
-
-
-async def test_who_leaves_while_waiting_for_a_place_has_nothing_built() -> None:
-    line = Line(world(on_close="wait"), 1)
-    await line.open()
-    leaving = asyncio.create_task(line.peer.leave())
-    await line.waits()
-    other = beside(line)
-    opening = asyncio.create_task(other.answer(Open(nonce="b")))
-    await asyncio.sleep(0)
-    gone = asyncio.create_task(other.leave())
-    await asyncio.sleep(0)
-    line.ledger.gate.set()
-    await asyncio.gather(leaving, gone)
-    reply = await opening
-    assert isinstance(reply, Failed)
-    assert reply.code == "SESSION_CLOSED"
-    assert line.ledger.count("made") == 1
-    assert line.engine.active == 0

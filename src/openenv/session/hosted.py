@@ -1,0 +1,156 @@
+"""One environment and what may be asked of it, wherever it lives: in the server's process or in a worker's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
+from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed
+from openenv.protocol import Observed, Reset, StateIs, Step
+from openenv.session.outcome import checked_state, observed
+from openenv.session.spec import AnyEnvironment, EnvironmentSpec
+
+__all__ = ["HostedEnvironment", "told"]
+
+log = logging.getLogger("openenv.session")
+
+T = TypeVar("T")
+
+
+class HostedEnvironment:
+    """Turns requests into calls of the author's methods, and what these return into replies.
+
+    Of an asynchronous class the methods return awaitables. What the author's code raises, ``sys.exit`` included,
+    is raised as ``ExecutionFailed``.
+
+    Args:
+        spec: What is served.
+
+    Raises:
+        FactoryFailed: The constructor raised, or did not give an Environment.
+        ConfigurationError: Its class cannot be served.
+    """
+
+    def __init__(self, spec: EnvironmentSpec) -> None:
+        self._spec = spec
+        self._environment = _built(spec)
+        try:
+            self.plan = EnvironmentPlan.of(type(self._environment))
+        except BaseException:
+            self._environment.close()
+            raise
+
+    def reset(self, request: Reset) -> Observed | Awaitable[Observed]:
+        """Begin an episode.
+
+        Raises:
+            ActionInvalid: An option that ``reset`` does not take.
+            ExecutionFailed, ObservationInvalid, RewardInvalid: The environment's own failure.
+        """
+        own = {"seed": request.seed, "episode_id": request.episode_id}
+        keywords = self._keywords(self.plan.reset, own, request.options)
+        environment = self._environment
+        act = environment.reset_async if self.plan.is_async else environment.reset
+
+        def run() -> Any:
+            environment.reseed(request.seed)
+            return act(**keywords)
+
+        return self._leaving(run, "reset")
+
+    def step(self, request: Step) -> Observed | Awaitable[Observed]:
+        """Take an action. An action that does not fit is refused before the environment moves.
+
+        Raises:
+            ActionInvalid: Refused; the environment did not move.
+            ExecutionFailed: The environment raised.
+            ObservationInvalid, RewardInvalid: The step has counted, its answer could not be used.
+        """
+        action = self._spec.parse_action(request.action)
+        own = {} if request.timeout_s is None else {"timeout_s": request.timeout_s}
+        keywords = self._keywords(self.plan.step, own, request.options) if own or request.options else {}
+        act = self._environment.step_async if self.plan.is_async else self._environment.step
+        return self._leaving(lambda: act(action, **keywords), "step")
+
+    def state(self) -> StateIs:
+        """Where the episode stands.
+
+        Raises:
+            ExecutionFailed: ``state`` raised, or gave what is no state.
+        """
+        return StateIs(state=checked_state(self._called(lambda: self._environment.state), self.plan.name))
+
+    def metadata(self) -> Any:
+        """What the environment says of itself."""
+        return self._called(self._environment.get_metadata)
+
+    def close(self) -> Any:
+        """Give back what it holds."""
+        return self._called(self._environment.close)
+
+    def _keywords(self, takes: KeywordFilter, own: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments of a call: ours where the signature takes them, the caller's options besides."""
+        unknown = takes.unknown(options)
+        if unknown and self.plan.lifecycle == "strict":
+            known = ", ".join(sorted(takes.names)) or "none"
+            raise ActionInvalid(
+                f"{self.plan.name} does not take {', '.join(unknown)}; it takes: {known}",
+                details={"errors": [{"loc": [n], "msg": "unexpected argument", "type": "extra"} for n in unknown]},
+            )
+        return takes.known({**options, **own})
+
+    def _leaving(self, run: Callable[[], Any], operation: str) -> Observed | Awaitable[Observed]:
+        returned = self._called(run)
+        if inspect.isawaitable(returned):
+            return self._left_later(returned, operation)
+        return self._left(returned, operation)
+
+    async def _left_later(self, returned: Awaitable[Any], operation: str) -> Observed:
+        try:
+            found = await returned
+        except (EnvironmentFailure, GeneratorExit, asyncio.CancelledError):  # who runs it tells who cancelled it
+            raise
+        except BaseException as error:  # whatever the author's code raises, also sys.exit
+            raise self._failed(error) from error
+        return self._left(found, operation)
+
+    def _left(self, returned: Any, operation: str) -> Observed:
+        transform = self._environment.transform
+        if transform is not None:
+            returned = self._called(lambda: transform(returned))
+        return observed(returned, operation)
+
+    def _called(self, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        except EnvironmentFailure:
+            raise
+        except BaseException as error:  # whatever the author's code raises, also sys.exit
+            raise self._failed(error) from error
+
+    def _failed(self, error: BaseException) -> ExecutionFailed:
+        log.debug("%s raised", self.plan.name, exc_info=error)
+        return ExecutionFailed(told(error), details={"exception": type(error).__name__})
+
+
+def _built(spec: EnvironmentSpec) -> AnyEnvironment:
+    try:
+        environment = spec.factory()
+    except BaseException as error:  # whatever the author's constructor raises, also sys.exit
+        log.exception("%s could not be built", spec.name)
+        raise FactoryFailed(f"{spec.name} could not be built: {told(error)}") from error
+    if not isinstance(environment, Environment):
+        raise FactoryFailed(
+            f"the factory of {spec.name} returned a {type(environment).__name__}, which is no Environment"
+        )
+    return environment
+
+
+def told(error: BaseException) -> str:
+    """An error of the author's code in one line: its type and its text."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
