@@ -52,7 +52,7 @@ async def play(episodes: int, sessions: int, seed: int, out: Path) -> list[Playe
     """Both agents, one after the other, against one server process."""
     screen = console(stderr=True)
     played = []
-    async with served("blackjack", sessions) as url:
+    async with served("blackjack", sessions) as (url, _):
         screen.print(f"A server process serves blackjack at {url}.", markup=False)
         for title, agent, policy in _AGENTS:
             screen.print(f"Playing {episodes:,} games with {title}, {sessions} at a time.", markup=False)
