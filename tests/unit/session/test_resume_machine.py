@@ -132,7 +132,7 @@ class Server(RuleBasedStateMachine):
         self.do(self.house.passes(seconds))
         for client in self._opened():
             over = not client.wires and self.clock.now - client.detached_at >= LEASE_S
-            assert client.unanswered or not over or self._is_gone(client), "its lease is over"
+            assert client.unanswered or not over or self._why_gone(client), "its lease is over"
 
     @rule()
     @precondition(lambda self: any(client.unanswered for client in self.clients))
@@ -189,14 +189,8 @@ class Server(RuleBasedStateMachine):
 
     def _sessions_end_for_a_reason(self) -> None:
         for client in self._opened():
-            try:
-                self.house.engine.sessions.get(client.opened.session)
-            except EpisodeLost as error:
-                reason = error.details["reason"]
-            else:
-                assert client.gone is None
-                continue
-            if client.gone is not None:
+            reason = self._why_gone(client)
+            if client.gone is not None or reason is None:
                 assert client.gone == reason
                 continue
             client.gone = reason
@@ -315,7 +309,7 @@ class Server(RuleBasedStateMachine):
             assert request.id <= client.acked
             return
         lost = isinstance(reply, Failed) and reply.code in {"EPISODE_LOST", "SESSION_NOT_FOUND"}
-        if lost and (sent.replies or wire not in client.wires or self._is_gone(client)):
+        if lost and (sent.replies or wire not in client.wires or self._why_gone(client)):
             return
         if sent.replies:
             assert reply is sent.replies[0], "another answer than the first time"
@@ -323,7 +317,8 @@ class Server(RuleBasedStateMachine):
         sent.replies.append(reply)
         if isinstance(reply, Failed):
             if not (reply.code == "RESET_NEEDED" and sent.expects is None):
-                assert reply.code in _LOST and not sent.certain, reply  # noqa: PT018 - one fact
+                assert reply.code in _LOST, reply
+                assert not sent.certain, reply
         elif isinstance(reply, Observed):
             instance, count = reply.observation.value
             client.instance = client.instance or instance
@@ -332,13 +327,12 @@ class Server(RuleBasedStateMachine):
         else:
             assert isinstance(reply, Closed)
 
-    def _is_gone(self, client: Client) -> bool:
-        assert client.opened is not None
+    def _why_gone(self, client: Any) -> str | None:
         try:
             self.house.engine.sessions.get(client.opened.session)
-        except EpisodeLost:
-            return True
-        return False
+        except EpisodeLost as error:
+            return str(error.details["reason"])
+        return None
 
 
 TestServer = Server.TestCase
