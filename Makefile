@@ -45,7 +45,7 @@ types: $(STAMP) ## check types with mypy --strict
 docs: $(STAMP) ## run what the documentation says, and check its links
 	@$(PY) -m pytest tests/docs $(ARGS)
 
-soak: $(STAMP) ## play over bad lines for about two minutes, and check that nothing ran twice or was lost
+soak: $(STAMP) ## play over bad lines and kill what serves, for about four minutes; check that nothing ran twice or was lost
 	@$(PY) -m tests.soak $(ARGS)
 
 bench: $(STAMP) ## measure speed and memory

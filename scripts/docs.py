@@ -12,7 +12,7 @@ from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -181,12 +181,14 @@ def _parameter(name: str, kind: Any, info: typer.models.ParameterInfo, default: 
 
 def _value(kind: Any, info: typer.models.ParameterInfo) -> str:
     """What an option takes, in words; empty for a switch."""
-    if isinstance(kind, UnionType):
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is list:
         return f"{_value(get_args(kind)[0], info)}, any number of them"
     if kind is bool:
         return ""
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{one}`" for one in get_args(kind))
     if issubclass(kind, Enum):
         return " or ".join(f"`{one.value}`" for one in kind)
     words = {int: "number", float: "number", str: "text", Path: "path"}[kind]

@@ -19,6 +19,7 @@
     │   ├── SessionBusy
     │   ├── SessionClosed
     │   ├── ServerDraining
+    │   ├── NotRestorable
     │   └── EpisodeLost
     ├── EnvironmentFailure        the environment, or what was sent to it
     │   ├── FactoryFailed
@@ -26,6 +27,7 @@
     │   ├── ResetNeeded
     │   ├── EpisodeDone
     │   ├── ExecutionFailed
+    │   ├── StepTimeout
     │   ├── ObservationInvalid
     │   └── RewardInvalid
     ├── TransportError            the way between client and server
@@ -66,6 +68,7 @@ __all__ = [
     "LocalProtocolError",
     "MessageTooLarge",
     "MissingExtra",
+    "NotRestorable",
     "ObservationInvalid",
     "OpenEnvError",
     "PortInUse",
@@ -82,6 +85,7 @@ __all__ = [
     "SessionError",
     "SessionNotFound",
     "StaleRequest",
+    "StepTimeout",
     "TransportError",
     "UnknownType",
     "error_from_code",
@@ -264,6 +268,13 @@ class ServerDraining(SessionError):
     retryable = True
 
 
+class NotRestorable(SessionError):
+    """The episode cannot be played again: its class neither says that it is deterministic nor takes snapshots."""
+
+    code = "NOT_RESTORABLE"
+    http_status = 409
+
+
 class EpisodeLost(SessionError, ConnectionError):
     """The running episode is gone; ``reset()`` begins another one.
 
@@ -321,6 +332,17 @@ class ExecutionFailed(EnvironmentFailure):
     """The environment's own code raised."""
 
     code = "EXECUTION_ERROR"
+
+
+class StepTimeout(EnvironmentFailure, TimeoutError):
+    """The environment did not answer within the time that was asked for.
+
+    ``details["usable"]`` says whether the episode stands where it stood before and can go on; if not, the next request
+    is ``EpisodeLost``.
+    """
+
+    code = "STEP_TIMEOUT"
+    http_status = 504
 
 
 class ObservationInvalid(EnvironmentFailure):

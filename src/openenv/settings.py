@@ -59,6 +59,7 @@ _PORT = ("a number from 0 to 65535", _port)
 _COUNT = ("a whole number from 1", _count)
 _DIRECTORY = ("a directory", Path)
 _HOST = ("a host name or address", str)
+_DIGEST = ("the digest of an image, such as sha256:…", str)
 
 
 def _variable(name: str, kind: tuple[str, Callable[[str], Any]], default: str, meaning: str) -> dict[str, Any]:
@@ -76,6 +77,8 @@ class Settings:
         port: Port that it listens on; 0 for any that is free.
         max_sessions: Sessions that a served environment takes at the same time; ``None``: as many as its application
             says.
+        image_digest: Digest of the container image that this process runs in, for the environment lock; ``None``: it
+            runs in none, or in one that does not say.
     """
 
     debug: bool = field(
@@ -94,6 +97,12 @@ class Settings:
         default=None,
         metadata=_variable(
             "OPENENV_MAX_SESSIONS", _COUNT, "what the application says", "Sessions served at the same time."
+        ),
+    )
+    image_digest: str | None = field(
+        default=None,
+        metadata=_variable(
+            "OPENENV_IMAGE_DIGEST", _DIGEST, "none", "Image that the server runs in, for the environment lock."
         ),
     )
 

@@ -29,7 +29,7 @@ from openenv.core import GenericAction, GenericEnvClient, SyncEnvClient
 from openenv.core.client_types import StepResult
 from openenv.core.env_server.http_server import create_app, create_fastapi_app
 from openenv.core.env_server.types import State
-from openenv.errors import CapacityReached, ConfigurationError, LocalProtocolError
+from openenv.errors import CapacityReached, LocalProtocolError
 from openenv.testing import serving
 
 pytestmark = pytest.mark.e2e
@@ -164,9 +164,13 @@ def test_guess_in_turn(guess: str) -> None:
         assert env.state().step_count == 1
 
 
-def test_several_sessions_of_a_class_that_allows_one_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="SUPPORTS_CONCURRENT_SESSIONS"):
-        create_app(GuessEnvironment, GuessAction, GuessObservation, max_concurrent_envs=2)
+def test_several_sessions_of_a_class_that_allows_one_get_processes_of_their_own() -> None:
+    app = create_app(GuessEnvironment, GuessAction, GuessObservation, max_concurrent_envs=2)
+    assert app.state.engine.is_isolated
+    with serving(app) as url, GuessClient(base_url=url).sync() as first, GuessClient(base_url=url).sync() as second:
+        assert first.reset().observation.hint == second.reset().observation.hint == "four letters"
+        assert first.step(GuessAction(guess="fish")).done
+        assert not second.step(GuessAction(guess="bird")).done
 
 
 # 3 -----------------------------------------------------------------------------------------------

@@ -58,14 +58,15 @@ async def test_every_step_is_recorded(tmp_path: Path) -> None:
     run, episodes = recorded(tmp_path / "runs")
     checked(episodes)
     assert (run.status, run.environment, run.agent, run.seed) == ("complete", target, "forward", SEED)
-    assert run.settings == {"episodes": 20, "concurrency": 4, "max_steps": 1000}
+    lock = run.settings["environment_lock"]
+    assert run.settings == {"episodes": 20, "concurrency": 4, "max_steps": 1000, "environment_lock": lock}
     assert run.ended_at is not None
     assert run.ended_at >= run.started_at
     assert sorted(episodes) == [plan_episode(SEED, index).id for index in range(20)]
     for index in range(20):
         plan = plan_episode(SEED, index)
         reset, *steps, end = episodes[plan.id]
-        assert reset.request == {"seed": plan.seed, "episode_id": plan.id}
+        assert reset.request == {"seed": plan.seed, "episode_id": plan.id, "lock": lock["digest"]}
         assert reset.reply["metadata"] == {"seed": plan.seed, "episode_id": plan.id}
         assert [step.reply["observation"]["place"] for step in steps] == list(range(1, len(steps) + 1))
         assert [step.reply["done"] for step in steps] == [False] * (len(steps) - 1) + [True]
@@ -163,7 +164,7 @@ async def test_a_broken_connection_costs_no_episode(tmp_path: Path) -> None:
     checked(episodes)
     assert (report.status, len(episodes), report.finished, report.failed) == ("complete", 20, 20, 0)
     assert not report.errors
-    assert road.connections == 8  # each session came back once
+    assert road.connections == 8 + 5  # each session came back once, and the lock is read at first and for each of those
     # no episode was begun again
     assert all([event.kind for event in events].count("reset") <= 1 for events in episodes.values())
 

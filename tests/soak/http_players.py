@@ -49,14 +49,17 @@ class Plain(Player):
             match ask:
                 case Begin():
                     body = {"seed": ask.seed, "episode_id": ask.episode_id, "length": ask.length}
+                    body |= {} if ask.within_s is None else {"timeout_s": ask.within_s}
                     return (await self.ask(http, "POST", "/reset", headers, body))["observation"]
                 case Take():
-                    return (await self.ask(http, "POST", "/step", headers, {"action": ask.action}))["observation"]
+                    body = {"action": ask.action} | ({} if ask.within_s is None else {"timeout_s": ask.within_s})
+                    return (await self.ask(http, "POST", "/step", headers, body))["observation"]
                 case Look():
                     return await self.ask(http, "GET", "/state", headers)
 
         for _ in range(self.random.randint(1, 5)):
             played = self.claimed(looks=not self.shares)  # without an episode the state is a fresh one
+            played.claim.shared = self.shares
             await drive(played, perform)
             if played.claim.ending is not Ending.DONE or self.stop.is_set():
                 break

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-Did = Literal["create", "reset", "step", "close"]
+Did = Literal["create", "reset", "step", "die", "close"]
 
 
 class Entry(msgspec.Struct, omit_defaults=True):
@@ -19,7 +19,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         at: When it was done: seconds of the monotonic clock, which all processes of a machine share.
-        pid: The server.
+        pid: The process it lives in.
         instance: The environment, one name for each that was built.
         episode: What the environment calls the episode it is in.
         turn: How many steps the environment has taken in it, this one included.
@@ -27,6 +27,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
         seed: Of a reset.
         number: The action.
         sum: Checksum of the episode so far.
+        mood: Of a reset: what this environment's answers say besides, which another one's might not.
     """
 
     at: float
@@ -40,6 +41,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     seed: int = 0
     number: int = 0
     sum: str = ""
+    mood: str = ""
 
 
 class Ledger:

@@ -7,11 +7,11 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.soak.claims import Ending
-from tests.soak.episodes import Ask, Begin, Book, Look, Played, Take, episode
+from tests.soak.episodes import Ask, Begin, Book, Habits, Look, Played, Take, episode
 from tests.soak.proxy import Lane
 
 from openenv import GenericEnvClient, SyncEnvClient
@@ -51,6 +51,8 @@ class Player:
     """What all players share.
 
     Attributes:
+        habits: What it does in an episode.
+        restorable: Whether its environments may be played again.
         refused: Sessions that could not be opened, and closes that were not acknowledged, by error.
         queued: How often it was told of its position in the queue.
     """
@@ -60,6 +62,8 @@ class Player:
     book: Book
     random: random.Random
     patience: Patience = field(default_factory=Patience)
+    habits: Habits = field(default_factory=Habits)
+    restorable: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     refused: Counter[str] = field(default_factory=Counter)
     queued: int = 0
@@ -71,10 +75,11 @@ class Player:
     def _in_queue(self, _: int) -> None:
         self.queued += 1
 
-    def claimed(self, own_doing: frozenset[str] = frozenset(), gives_up: float = 0.0, looks: bool = True) -> Played:
-        """The next episode."""
+    def claimed(self, own_doing: frozenset[str] = frozenset(), **habits: Any) -> Played:
+        """The next episode, with habits that differ from the player's."""
         claim = self.book.begin(self.name, self.random, own_doing)
-        return Played(claim, episode(claim, self.book, self.random, gives_up, looks), self.lane)
+        claim.restorable = self.restorable
+        return Played(claim, episode(claim, self.book, self.random, replace(self.habits, **habits)), self.lane)
 
     async def play(self) -> None:
         """Play session after session until told to stop."""
@@ -118,7 +123,7 @@ class Hasty(Player):
         try:
             await env.connect()
             for _ in range(self.random.randint(2, 6)):
-                played = self.claimed(frozenset({"timeout", "cancelled"}), gives_up=0.1)
+                played = self.claimed(frozenset({"timeout", "cancelled", "stuck"}), gives_up=0.1)
                 await drive(played, lambda ask: self._ask(env, ask))
                 if self.stop.is_set():
                     break
@@ -126,10 +131,8 @@ class Hasty(Player):
             await env.close()
 
     async def _ask(self, env: GenericEnvClient, ask: Ask) -> dict[str, Any]:
-        if not isinstance(ask, Take) or ask.within_s is None:
+        if not (isinstance(ask, Take) and ask.impatient) or self.random.random() < 0.5:
             return await perform(env, ask)
-        if self.random.random() < 0.5:
-            return (await env.step(ask.action, timeout_s=ask.within_s)).observation
         try:
             async with asyncio.timeout(ask.within_s):
                 return (await env.step(ask.action)).observation
@@ -211,27 +214,30 @@ class Threaded(Player):
 
     def _drive(self, env: SyncEnvClient[Any, Any, Any], played: Played) -> None:
         ask = played.first()
-        try:
-            while ask is not None:
+        while ask is not None:
+            try:
                 match ask:
                     case Begin():
-                        seen = env.reset(ask.seed, ask.episode_id, length=ask.length).observation
+                        began = env.reset(ask.seed, ask.episode_id, timeout_s=ask.within_s, length=ask.length)
+                        seen = began.observation
                     case Take():
-                        seen = env.step(ask.action).observation
+                        seen = env.step(ask.action, ask.within_s).observation
                     case Look():
                         seen = env.state()
+            except OpenEnvError as error:
+                ask = played.failed(error)
+            else:
                 ask = played.answered(seen)
-        except OpenEnvError as error:
-            played.failed(error)
 
 
 async def perform(env: GenericEnvClient, ask: Ask) -> dict[str, Any]:
     """Ask it of a client; the observation, or the state."""
     match ask:
         case Begin():
-            return (await env.reset(ask.seed, ask.episode_id, length=ask.length)).observation
+            began = await env.reset(ask.seed, ask.episode_id, timeout_s=ask.within_s, length=ask.length)
+            return began.observation
         case Take():
-            return (await env.step(ask.action)).observation
+            return (await env.step(ask.action, ask.within_s)).observation
         case Look():
             return await env.state()
 
@@ -239,8 +245,10 @@ async def perform(env: GenericEnvClient, ask: Ask) -> dict[str, Any]:
 async def drive(played: Played, perform_: Callable[[Ask], Awaitable[dict[str, Any]]]) -> None:
     """Play one episode to its end, whichever that is."""
     ask = played.first()
-    try:
-        while ask is not None:
-            ask = played.answered(await perform_(ask))
-    except OpenEnvError as error:
-        played.failed(error)
+    while ask is not None:
+        try:
+            seen = await perform_(ask)
+        except OpenEnvError as error:
+            ask = played.failed(error)
+        else:
+            ask = played.answered(seen)

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.soak.proxy import Proxy
 from tests.soak.report import Found
 from tests.soak.served import ServedWorld, held_by
 
-__all__ = ["Plan", "soak"]
+__all__ = ["Plan", "gather_team", "send_home", "set_going", "soak"]
 
 CAPACITY = 12
 """Fewer places than there are players: opens have to queue."""
@@ -67,7 +68,7 @@ class Plan:
 async def soak(plan: Plan, directory: Path) -> Found:
     """Run it; ledger and logs are left in the directory."""
     patience = Patience()
-    options = ("--max-sessions", str(CAPACITY), "--lease-s", str(patience.lease_s))
+    options = ("--max-sessions", str(CAPACITY), "--lease-s", str(patience.lease_s), "--journal", f"{directory}/journal")
     book, proxy = Book(), Proxy()
     served = ServedWorld(directory, options)
     wrong: list[str] = []
@@ -76,14 +77,14 @@ async def soak(plan: Plan, directory: Path) -> Found:
     try:
         await _start(served, proxy, 0)
         before = held_by(os.getpid())
-        team = await _team(plan.seed, proxy, book, patience)
+        team = await gather_team(plan.seed, proxy, book, patience, _TEAM)
         began_at = time.monotonic()
-        tasks, threads = _set_going(team)
+        tasks, threads = set_going(team)
         wrong += await _play(plan, served, proxy, book, began_at)
         seconds = time.monotonic() - began_at
         for lane in proxy.lanes:
             lane.faults = Planned()
-        wrong += await _send_home(team, tasks, threads)
+        wrong += await send_home(team, tasks, threads)
         wrong += await asyncio.to_thread(served.settles, patience.lease_s * 3 + 10)
         proxy.upstream = None
         await proxy.aclose()
@@ -121,9 +122,12 @@ async def _start(served: ServedWorld, proxy: Proxy, number: int) -> None:
     proxy.upstream = served.port
 
 
-async def _team(seed: int, proxy: Proxy, book: Book, patience: Patience) -> list[Player]:
+async def gather_team(
+    seed: int, proxy: Proxy, book: Book, patience: Patience, kinds: Iterable[tuple[type[Player], int]]
+) -> list[Player]:
+    """Players, so many of each kind, each on a lane of its own. The first plain one plays the shared session."""
     team: list[Player] = []
-    for kind, size in _TEAM:
+    for kind, size in kinds:
         for number in range(size):
             name = f"{kind.__name__.lower()}{number}"
             faults = Drawn(random.Random(f"{seed} faults {name}"), _EVERY_BYTES, _STALL_S, _SWALLOW_S)
@@ -135,7 +139,8 @@ async def _team(seed: int, proxy: Proxy, book: Book, patience: Patience) -> list
     return team
 
 
-def _set_going(team: list[Player]) -> tuple[list[asyncio.Task[None]], list[threading.Thread]]:
+def set_going(team: list[Player]) -> tuple[list[asyncio.Task[None]], list[threading.Thread]]:
+    """Have all players begin."""
     tasks, threads = [], []
     for player in team:
         if isinstance(player, Threaded):
@@ -167,7 +172,7 @@ async def _play(plan: Plan, served: ServedWorld, proxy: Proxy, book: Book, began
         await asyncio.sleep(0.1)
 
 
-async def _send_home(team: list[Player], tasks: list[asyncio.Task[None]], threads: list[threading.Thread]) -> list[str]:
+async def send_home(team: list[Player], tasks: list[asyncio.Task[None]], threads: list[threading.Thread]) -> list[str]:
     """Have all players finish what they play."""
     for player in team:
         player.stop.set()

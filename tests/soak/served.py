@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from tests.soak.worlds import LEDGER_VARIABLE
 
 from openenv import GenericEnvClient, SyncEnvClient
 
-__all__ = ["Held", "ServedWorld", "held_by"]
+__all__ = ["Held", "ServedWorld", "children_of", "held_by"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 40.0
+_COUNTED = ("sockets", "files", "threads", "processes")
 _TROUBLE = re.compile(
     r"^(?:.*(?:Exception ignored|never retrieved|\bERROR\b|Warning: ).*"
     r"|[A-Za-z_][\w.]*(?:Error|Exception|Disconnect).*)$",
@@ -37,10 +39,11 @@ class Held:
     sockets: int
     files: int
     threads: int
+    processes: int = 0
 
     def more_than(self, before: Held) -> list[str]:
         """What it holds more than before, in words."""
-        pairs = ((name, getattr(self, name), getattr(before, name)) for name in ("sockets", "files", "threads"))
+        pairs = ((name, getattr(self, name), getattr(before, name)) for name in _COUNTED)
         return [f"{now} {name}, where {then} are right" for name, now, then in pairs if now > then]
 
 
@@ -53,7 +56,17 @@ def held_by(pid: int) -> Held:
         except OSError:  # closed meanwhile, such as the one this directory is read through
             continue
     sockets = sum(link.startswith("socket:") for link in links)
-    return Held(sockets, len(links) - sockets, len(list(Path(f"/proc/{pid}/task").iterdir())))
+    return Held(sockets, len(links) - sockets, len(list(Path(f"/proc/{pid}/task").iterdir())), len(children_of(pid)))
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the children of a process; none of one that is gone."""
+    found: list[int] = []
+    with suppress(OSError):
+        for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):  # a thread that has ended meanwhile
+                found += map(int, listed.read_text(encoding="ascii").split())
+    return found
 
 
 class ServedWorld:
@@ -62,9 +75,10 @@ class ServedWorld:
     Args:
         directory: Where its ledger and logs are kept.
         options: More options of ``openenv serve``.
+        allowed: What its log may say although it sounds like trouble.
     """
 
-    def __init__(self, directory: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, options: tuple[str, ...] = (), allowed: str = "(?!)") -> None:
         self.ledger = directory / "ledger"
         self.outages: list[Outage] = []
         self.wrong: list[str] = []
@@ -73,6 +87,9 @@ class ServedWorld:
         self.baseline = Held(0, 0, 0)
         self._directory = directory
         self._options = options
+        self._allowed = re.compile(allowed)
+        self._forks = Held(0, 0, 0)
+        self._goes_on = False
         self._process: subprocess.Popen[str] | None = None
         self._stopped_at = 0.0
 
@@ -84,8 +101,13 @@ class ServedWorld:
     def pid(self) -> int:
         return self.pids[-1]
 
+    @property
+    def fork_server(self) -> int | None:
+        """The process that starts the workers, if there is one."""
+        return next(iter(children_of(self.pid)), None)
+
     def start(self, world: str) -> None:
-        """Start a server and wait until it takes connections."""
+        """Start a server and wait until it takes connections. One that goes on with sessions is not used first."""
         log = self._log(len(self.pids))
         target = f"{Path(__file__).with_name('worlds.py')}:{world}"
         command = [sys.executable, "-m", "openenv", "serve", target, "--port", str(self.port), *self._options]
@@ -106,22 +128,43 @@ class ServedWorld:
                 break
         else:
             raise RuntimeError(f"the server did not start: {log.read_text(encoding='utf-8')}")
+        if self._goes_on:
+            return
         self._warm_up()
         held = held_by(process.pid)
         # the session that plain requests share takes no place and stays: a ledger that is open, perhaps on a thread
-        self.baseline = Held(held.sockets, held.files + 1, held.threads + 1)
+        self.baseline = Held(held.sockets, held.files + 1, held.threads + 1, held.processes)
+        if self.fork_server is not None:  # that session is a worker: two lines to it; and one old journal is kept open
+            forks = held_by(self.fork_server)
+            # sessions that wake at the same time may need two more threads of the loop's pool, which keeps them
+            self.baseline = Held(held.sockets + 2, held.files + 1, held.threads + 2, held.processes)
+            self._forks = Held(forks.sockets, forks.files, forks.threads, forks.processes + 1)
 
     def noted_up(self) -> None:
         """Note that players can reach it from now on."""
         if self._stopped_at:
-            self.outages.append(Outage(self._stopped_at, time.monotonic()))
+            self.outages.append(Outage(self._stopped_at, time.monotonic(), self._goes_on))
+            self._goes_on = False
 
-    def drain(self) -> None:
-        """SIGTERM, and wait for its end, which has to be a clean one."""
+    def crash(self) -> None:
+        """SIGKILL at this moment; everything that it started has to be gone soon."""
+        assert self._process is not None
+        self._stopped_at = time.monotonic()
+        self._goes_on = True
+        self.kill()
+        self._read_log()
+        self._all_gone()
+
+    def drain(self, goes_on: bool = False) -> None:
+        """SIGTERM, and wait for its end, which has to be a clean one.
+
+        Args:
+            goes_on: Whether the next one takes over its sessions.
+        """
         process = self._process
         assert process is not None
         assert process.stdout is not None
-        self._stopped_at = time.monotonic()
+        self._stopped_at, self._goes_on = time.monotonic(), goes_on
         process.terminate()
         try:
             code = process.wait(_ENDS_WITHIN_S)
@@ -133,13 +176,35 @@ class ServedWorld:
         self._process = None
         if code != 0:
             self.wrong.append(f"server {len(self.pids)} ended with exit code {code}")
+        self._read_log()
+        self._all_gone()
+
+    def _read_log(self) -> None:
         log = self._log(len(self.pids) - 1).read_text(encoding="utf-8")
         for line, times in Counter(_TROUBLE.findall(log)).items():
+            if self._allowed.search(line):
+                continue
             self.wrong.append(f"server {len(self.pids)} logged {times} times: {line[:200]}")
 
     def end_outage(self) -> None:
         """Count what follows the last drain, when no server comes any more, as an outage too."""
         self.outages.append(Outage(self._stopped_at, time.monotonic()))
+
+    def _all_gone(self) -> None:
+        limit = time.monotonic() + _ENDS_WITHIN_S
+        while (left := self._marked()) and time.monotonic() < limit:
+            time.sleep(0.02)
+        self.wrong += [f"process {pid} outlives server {len(self.pids)}" for pid in left]
+
+    def _marked(self) -> list[int]:
+        """Processes that have inherited where the ledger is."""
+        mark = f"{LEDGER_VARIABLE}={self.ledger}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):  # gone meanwhile, or another user's
+                if entry.name.isdecimal() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
 
     def kill(self) -> None:
         """End it whatever it does; for a run that failed."""
@@ -161,6 +226,8 @@ class ServedWorld:
             active = self.active()
             left = [f"{active} places are still taken"] if active else []
             left += [f"the server holds {more}" for more in held_by(self.pid).more_than(self.baseline)]
+            if (forks := self.fork_server) is not None:
+                left += [f"the fork server holds {more}" for more in held_by(forks).more_than(self._forks)]
             if not left or time.monotonic() > limit:
                 return left
             pause(0.1)

@@ -6,7 +6,8 @@ import asyncio
 import os
 import secrets
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 from pydantic import Field
 from tests.soak.ledger import Ledger, first_sum, next_sum, padding
@@ -17,13 +18,19 @@ LEDGER_VARIABLE = "OPENENV_SOAK_LEDGER"
 
 
 class Add(Action):
-    """One number, and where its sender believes to be."""
+    """One number, and where its sender believes to be.
+
+    ``hog_mb`` are megabytes to allocate first. Should there be not enough, the step raises, or its process dies of it:
+    ``once``, so that the same step passes when it is played again, or ``always``.
+    """
 
     number: int
     episode: str
     turn: int
     slow_s: float = Field(default=0.0, ge=0)
     padding: int = Field(default=0, ge=0)
+    hog_mb: int = Field(default=0, ge=0)
+    dies: Literal["", "once", "always"] = ""
 
 
 class Sum(Observation):
@@ -34,6 +41,7 @@ class Sum(Observation):
     turn: int
     sum: str
     padding: str = ""
+    mood: str = ""
 
 
 class SumState(State):
@@ -48,13 +56,15 @@ class _Summing(Environment[Add, Sum, SumState]):
 
     def __init__(self, path: str | None = None) -> None:
         self._instance = secrets.token_hex(6)
-        self._ledger = Ledger(path or os.environ[LEDGER_VARIABLE], self._instance)
+        self._path = path or os.environ[LEDGER_VARIABLE]
+        self._ledger = Ledger(self._path, self._instance)
+        self._mood = ""
         self._episode, self._turn, self._length, self._sum = "", 0, 0, ""
         self._ledger.write("create")
 
     def _reset(self, seed: int, episode_id: str, length: int) -> Sum:
         self._episode, self._turn, self._length, self._sum = episode_id, 0, length, first_sum(seed)
-        self._ledger.write("reset", episode=episode_id, seed=seed, sum=self._sum)
+        self._ledger.write("reset", episode=episode_id, seed=seed, sum=self._sum, mood=self._mood)
         return self._here()
 
     def _step(self, action: Add) -> Sum:
@@ -78,6 +88,7 @@ class _Summing(Environment[Add, Sum, SumState]):
             turn=self._turn,
             sum=self._sum,
             padding=padding(self._sum, size),
+            mood=self._mood,
             reward=float(self._turn),
             done=self._turn == self._length,
         )
@@ -127,4 +138,57 @@ class Awaited(_Summing):
         return self._step(action)
 
 
+class Steadfast(_Summing):
+    """Lives in a process that may die, and can be played again."""
+
+    isolation = "process"
+    deterministic = True
+    volatile = frozenset({"instance"})
+
+    def reset(self, seed: int = 0, episode_id: str = "", length: int = 0) -> Sum:
+        return self._reset(seed, episode_id, length)
+
+    def step(self, action: Add) -> Sum:
+        if action.slow_s:
+            time.sleep(action.slow_s)
+        if action.hog_mb:
+            self._allocate(action)
+        return self._step(action)
+
+    def _allocate(self, action: Add) -> None:
+        if action.dies == "once" and not _is_first(f"{self._path}.died-{action.episode}-{action.turn}"):
+            return
+        try:
+            bytearray(action.hog_mb << 20)
+        except MemoryError:
+            if not action.dies:
+                raise
+            self._ledger.write("die", episode=self._episode, turn=self._turn)
+            os.abort()  # as code in other languages does
+
+
+class Fickle(Steadfast):
+    """The same, which does not say that it can be played again: its mood is another one each time."""
+
+    deterministic = False
+
+    def __init__(self, path: str | None = None) -> None:
+        super().__init__(path)
+        self._mood = secrets.choice(("merry", "sad"))
+
+
+class Lying(Fickle):
+    """The same, which says that it can: half of the time it is found out."""
+
+    deterministic = True
+
+
+def _is_first(path: str) -> bool:
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+        return True
+    return False
+
+
 WORLDS = (Quick, Threaded, Awaited)
+MORTALS = (Steadfast, Fickle, Lying)

@@ -24,7 +24,7 @@ CLIENTS = {"v1": V1ClientCodec, "v2": V2ClientCodec}
 SERVERS = {"v1": V1ServerCodec, "v2": V2ServerCodec}
 OPENING = messages.Open | messages.Resume
 REQUESTS = OPENING | messages.Reset | messages.Step | messages.GetState | messages.Close | messages.Mcp
-NOTICES = messages.Hello | messages.Queued | messages.Ended
+NOTICES = messages.Hello | messages.Queued | messages.Progress | messages.Ended
 ANSWERS = messages.Opened | messages.Resumed | Observed | messages.StateIs | messages.Closed | messages.McpReply
 REPLIES = NOTICES | ANSWERS | Failed
 
@@ -107,12 +107,13 @@ def test_every_message_has_a_golden_frame(version: str) -> None:
         "v1": {("request", "mcp"), ("reply", "mcp")},
         "v2": {
             *(("request", name) for name in ("open", "resume")),
-            *(("reply", name) for name in ("hello", "opened", "resumed", "queued", "ended", "closed")),
+            *(("reply", name) for name in ("hello", "opened", "resumed", "queued", "progress", "ended", "closed")),
         },
     }
     other = {"v1": "v2", "v2": "v1"}[version]
     assert shown == every - only_in[other]
 
 
-def test_v1_says_nothing_where_it_has_no_message() -> None:
-    assert V1ServerCodec().encode(messages.Closed()) is None
+@pytest.mark.parametrize("message", [messages.Closed(), messages.Progress(elapsed_s=5.0)])
+def test_v1_says_nothing_where_it_has_no_message(message: Reply) -> None:
+    assert V1ServerCodec().encode(message) is None

@@ -66,7 +66,7 @@ def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
     from openenv.app.serve import serve
 
     local = Local(arguments["name"], arguments["app"], tuple(arguments["import_roots"]))
-    app = load_app(local, SessionOptions(**arguments.get("sessions", {})))
+    app = load_app(local, SessionOptions.of(**arguments.get("sessions", {})))
 
     def ready(listening: Listening) -> None:
         end.listening(listening)

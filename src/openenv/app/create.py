@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from openenv.environment import Isolation
+from openenv.record import JournalMode
 from openenv.server import MAX_MESSAGE_BYTES, build_app
-from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, SessionEngine
+from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, JournalOptions, SessionEngine
 
 __all__ = ["create_app"]
 
@@ -23,6 +27,9 @@ def create_app(
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     lease_s: float = LEASE_S,
     idle_timeout_s: float | None = None,
+    isolation: Isolation | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    journal_mode: JournalMode = "relaxed",
 ) -> FastAPI:
     """An ASGI application that serves an environment over HTTP and WebSocket.
 
@@ -39,11 +46,23 @@ def create_app(
         lease_s: Seconds a session outlives its last connection, so that its client can come back and go on.
         idle_timeout_s: Seconds without a request after which a session ends although its client is connected;
             ``None``: never.
+        isolation: Where sessions live: ``process``, each in a process that can crash alone (Linux); ``thread``;
+            ``inline``, in the server's thread. ``None``: as the class says, in processes where it does not support
+            that many sessions in one, and else on threads, and inline once measured to be fast.
+        journal: Directory of a journal, of this server alone: sessions of classes that say ``deterministic``, or take
+            snapshots, then survive the server. ``None``: none is kept.
+        journal_mode: ``relaxed``: a reply leaves once what it says is written, which survives ``kill -9``;
+            ``durable``: once it is on the disk, which survives a power failure.
 
     Raises:
         ConfigurationError: ``env`` is an instance, a type is no pydantic model, the class does not support that
             many sessions, or a time is not above 0.
     """
     spec = EnvironmentSpec.of(env, action_cls, observation_cls, env_name)
-    engine = SessionEngine(spec, max_concurrent_envs, lease_s=lease_s, idle_timeout_s=idle_timeout_s)
+    engine = SessionEngine(
+        spec, max_concurrent_envs, lease_s=lease_s, idle_timeout_s=idle_timeout_s, isolation=isolation
+    )
+    if journal is not None:
+        engine.journal = JournalOptions(journal, journal_mode)
+    engine.workers.module = sys._getframe(1).f_globals.get("__name__")
     return build_app(engine, max_message_bytes=max_message_bytes)

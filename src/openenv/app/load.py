@@ -17,9 +17,10 @@ from starlette.types import ASGIApp
 
 from openenv.app.create import create_app
 from openenv.app.resolve import Local, split_file
-from openenv.environment import Environment, EnvironmentPlan
+from openenv.environment import Environment, EnvironmentPlan, Isolation
 from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
-from openenv.session import SessionEngine
+from openenv.record import JournalMode
+from openenv.session import JournalOptions, SessionEngine, WorkerOptions
 
 __all__ = ["SessionOptions", "load_app"]
 
@@ -34,14 +35,42 @@ class SessionOptions:
         max_sessions: Sessions at the same time, 1 or more.
         lease_s: Seconds a session outlives its last connection, above 0.
         idle_timeout_s: Seconds without a request after which a session ends that a connection holds, above 0.
+        isolation: Where sessions live; see ``create_app``.
+        workers: How worker processes are set up.
+        journal: Where the journal is kept.
     """
 
     max_sessions: int | None = None
     lease_s: float | None = None
     idle_timeout_s: float | None = None
+    isolation: Isolation | None = None
+    workers: WorkerOptions | None = None
+    journal: JournalOptions | None = None
+
+    @staticmethod
+    def of(
+        *,
+        worker_memory_mb: int | None = None,
+        worker_cpu_s: int | None = None,
+        journal: str | None = None,
+        journal_mode: str = "relaxed",
+        journal_is_required: bool = True,
+        **options: Any,
+    ) -> SessionOptions:
+        """The options by their names on the command line; a ``journal_mode`` of ``off`` is none."""
+        if journal is not None and journal_mode != "off":
+            mode: JournalMode = "durable" if journal_mode == "durable" else "relaxed"
+            kept = None if journal_is_required else _KEEP_BYTES
+            options["journal"] = JournalOptions(journal, mode, kept, journal_is_required)
+        workers = None
+        if worker_memory_mb is not None or worker_cpu_s is not None:
+            memory = None if worker_memory_mb is None else worker_memory_mb * 1024 * 1024
+            workers = WorkerOptions(memory_bytes=memory, cpu_s=worker_cpu_s)
+        return SessionOptions(**options, workers=workers)
 
 
 _AS_THE_APP_SAYS = SessionOptions()
+_KEEP_BYTES = 1024**3  # of a journal that nobody asked for
 
 
 def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIApp:
@@ -61,18 +90,45 @@ def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIAp
         if root not in sys.path:
             sys.path.insert(0, root)
     app = _as_app(_found(local.app), local.app)
+    _tell_where(app, local.app)
     if options != _AS_THE_APP_SAYS:
         _set(app, local, options)
     return app
 
 
-def _set(app: ASGIApp, local: Local, options: SessionOptions) -> None:
+def _engine_of(app: ASGIApp) -> SessionEngine | None:
     engine = getattr(getattr(app, "state", None), "engine", None)
-    if not isinstance(engine, SessionEngine):
+    return engine if isinstance(engine, SessionEngine) else None
+
+
+def _tell_where(app: ASGIApp, reference: str) -> None:
+    """Tell the engine what was served, so that worker processes find it too."""
+    engine, split = _engine_of(app), split_file(reference)
+    if engine is None:
+        return
+    if split is None:
+        module, _, attribute = reference.partition(":")
+        engine.workers.module, engine.workers.attribute = module, attribute or _DEFAULT_ATTRIBUTE
+    else:
+        engine.workers.module = next(
+            (name for name, one in [*sys.modules.items()] if getattr(one, "__file__", None) == str(split[0])), None
+        )
+        engine.workers.attribute = split[1] or None
+
+
+def _set(app: ASGIApp, local: Local, options: SessionOptions) -> None:
+    engine = _engine_of(app)
+    if engine is None:
         raise ConfigurationError(
             f"the sessions of {local.name} are its own business: {local.app} was not made by create_app"
         )
     engine.leases.set(options.lease_s, options.idle_timeout_s)
+    if options.workers is not None:
+        engine.workers.options = options.workers
+    if options.journal is not None:
+        engine.journal = options.journal
+    if options.isolation is not None:
+        engine.isolate(options.isolation)
     if options.max_sessions is None:
         return
     try:

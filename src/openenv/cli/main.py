@@ -26,12 +26,14 @@ class Command:
         help: One line for ``openenv --help``.
         module: The file it is in.
         attribute: What it is there: a function or, for a command with commands of its own, a ``typer.Typer``.
+        error_code: Exit code of an error: 2 where 1 is an answer of the command.
     """
 
     name: str
     help: str
     module: str
     attribute: str
+    error_code: int = 1
 
     def load(self) -> Any:
         """Import it."""
@@ -44,6 +46,7 @@ COMMANDS = (
     Command("info", "Show what an environment is and takes.", "openenv.cli.info", "info"),
     Command("rollout", "Play many episodes at once and record every step.", "openenv.cli.rollout", "rollout"),
     Command("trajectories", "List, show and export what was recorded.", "openenv.cli.trajectories", "trajectories"),
+    Command("replay", "Play recorded episodes again and compare.", "openenv.cli.replay", "replay", error_code=2),
     Command("plot", "Draw recorded runs: means and distributions.", "openenv.cli.plot", "plot"),
 )
 
@@ -52,9 +55,9 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     """The application for these arguments: the command they name is imported, the others are only listed."""
     app = typer.Typer(name="openenv", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
-    wanted = next((argument for argument in arguments if not argument.startswith("-")), "")
+    wanted = _wanted(arguments)
     for command in COMMANDS:
-        found = command.load() if command.name == wanted else _listed
+        found = command.load() if command is wanted else _listed
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=command.name, help=command.help)
         else:
@@ -62,8 +65,15 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+def _wanted(arguments: Sequence[str]) -> Command | None:
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, or 1 for an error, 2 for wrong usage, 130 after Ctrl-C.
+
+    Of a command that answers with 1, an error is 2 too.
 
     Args:
         arguments: What comes after ``openenv``; by default those of this process.
@@ -78,18 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OpenEnvError as error:
-        return _tell(error, str(error), debug)
+        _tell(error, str(error), debug)
     except Exception as error:  # noqa: BLE001 - a traceback is for who asks for it
-        return _tell(error, f"unexpected {type(error).__name__}: {error}; run again with --debug to see where", debug)
-    return 0
+        _tell(error, f"unexpected {type(error).__name__}: {error}; run again with --debug to see where", debug)
+    else:
+        return 0
+    command = _wanted(arguments)
+    return 1 if command is None else command.error_code
 
 
-def _tell(error: Exception, message: str, debug: bool) -> int:
+def _tell(error: Exception, message: str, debug: bool) -> None:
     if debug:
         raise error
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     typer.echo(" ".join(message.split()), err=True)
-    return 1
 
 
 def _listed() -> None:

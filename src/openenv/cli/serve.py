@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from openenv.app.resolve import Local, Remote, resolve
 from openenv.errors import ConfigurationError, OpenEnvError
+from openenv.settings import load_settings
 
 __all__ = ["serve"]
+
+# as elsewhere, from where they would be slow to import
+Isolation = Literal["inline", "thread", "process"]
+JournalMode = Literal["off", "relaxed", "durable"]
 
 _LABEL = 10
 
@@ -33,6 +40,23 @@ def serve(
         float | None,
         typer.Option(min=0.001, help="Seconds without a request after which a session ends; never unless given."),
     ] = None,
+    isolation: Annotated[
+        Isolation | None,
+        typer.Option(help="Where sessions live; process: each in a process that can crash alone."),
+    ] = None,
+    worker_memory_mb: Annotated[
+        int | None, typer.Option(min=1, help="Memory that a session's process may use, in MiB of address space.")
+    ] = None,
+    worker_cpu_s: Annotated[
+        int | None, typer.Option(min=1, help="Processor time that a session's process may use in its life.")
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the journal, which lets sessions survive a restart; named by default."),
+    ] = None,
+    journal_mode: Annotated[
+        JournalMode, typer.Option(help="What a reply waits for; relaxed survives kill -9, durable a power failure.")
+    ] = "relaxed",
     grace_s: Annotated[
         int, typer.Option(min=0, help="Seconds that running requests are given when the server is stopped.")
     ] = 10,
@@ -45,7 +69,19 @@ def serve(
     local = resolve(target)
     if isinstance(local, Remote):
         raise ConfigurationError(f"{local.url} is served already; give the path or name of an environment")
-    sessions = {"max_sessions": max_sessions, "lease_s": lease_s, "idle_timeout_s": idle_timeout_s}
+    sessions: dict[str, Any] = {
+        "max_sessions": max_sessions,
+        "lease_s": lease_s,
+        "idle_timeout_s": idle_timeout_s,
+        "isolation": isolation,
+        "worker_memory_mb": worker_memory_mb,
+        "worker_cpu_s": worker_cpu_s,
+        "journal": str(
+            journal or load_settings().store / "journals" / _file_name(f"{local.name}-{port or os.getpid()}")
+        ),
+        "journal_mode": journal_mode,
+        "journal_is_required": journal is not None,
+    }
     if reload:
         _serve_reloading(local, host, port, sessions, debug)
         return
@@ -53,7 +89,7 @@ def serve(
     from openenv.app.serve import Listening
     from openenv.app.serve import serve as serve_app
 
-    app = load_app(local, SessionOptions(max_sessions, lease_s, idle_timeout_s))
+    app = load_app(local, SessionOptions.of(**sessions))
     capacity = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
 
     def ready(listening: Listening) -> None:
@@ -99,3 +135,7 @@ def _say_failure(local: Local, error: OpenEnvError) -> None:
     console.print("[bold red]error:[/] ", end="")
     console.print(error.message, markup=False)
     console.print(f"[dim]{local.name} is started again when a file changes[/]")
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -146,7 +148,14 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         await self._call(self._conversation.connect())
         return self
 
-    async def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> StepResult[ObsT]:
+    async def reset(
+        self,
+        seed: int | None = None,
+        episode_id: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> StepResult[ObsT]:
         """Begin an episode.
 
         Args:
@@ -154,8 +163,8 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             episode_id: Name of the episode, at most 255 characters; drawn by the server if ``None``.
             **options: Options of the environment's own.
         """
-        request = self._conversation.reset(seed, episode_id, options)
-        return self._conversation.result(await self._call(self._conversation.ask(request, None)))
+        request = self._conversation.reset(seed, episode_id, timeout_s, options)
+        return self._conversation.result(await self._call(self._conversation.ask(request, timeout_s)))
 
     async def step(self, action: ActT, timeout_s: float | None = None, **options: Any) -> StepResult[ObsT]:
         """Take an action.
@@ -175,6 +184,22 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
     async def state(self) -> StateT:
         """Where the episode stands."""
         return self._conversation.state(await self._call(self._conversation.ask(GetState(), None)))
+
+    async def fork(self) -> Self:
+        """Another client, whose session begins where this one stands; both go on by themselves.
+
+        It takes a place of its own and is to be closed like any client.
+
+        Raises:
+            NotRestorable: The environment's class neither is deterministic nor takes snapshots.
+            CapacityReached: There is no place for it.
+            EpisodeLost: There is nothing to fork.
+        """
+        twin = copy.copy(self)
+        twin.options = replace(self.options, owned=None)
+        twin._conversation, twin._socket = self._conversation.branch(twin.options), None
+        twin._turn_ended, twin._woken = asyncio.Event(), asyncio.Event()
+        return await twin.connect()
 
     async def close(self) -> None:
         """End the session and whatever belongs to the client. Safe to call twice, also while a call waits.

@@ -5,8 +5,22 @@ from __future__ import annotations
 from enum import Enum
 
 from openenv.errors import EpisodeLost, OpenEnvError, RemoteProtocolError, SessionNotFound
+from openenv.protocol import Failed, Reply
 
-__all__ = ["Break", "Broken", "Gone", "Refused", "gone_if", "hung_up", "lost", "reason_of", "unknown"]
+__all__ = [
+    "GIVEN_UP_BY_US",
+    "PASSING",
+    "Break",
+    "Broken",
+    "Gone",
+    "Refused",
+    "gone_if",
+    "hung_up",
+    "lost",
+    "reason_of",
+    "unknown",
+    "unless_gone",
+]
 
 
 class Break(Enum):
@@ -18,6 +32,13 @@ class Break(Enum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     PROTOCOL_ERROR = "protocol_error"
+
+
+GIVEN_UP_BY_US = {Break.TIMEOUT, Break.CANCELLED, Break.PROTOCOL_ERROR, Break.MESSAGE_TOO_LARGE}
+"""Those after which the server does not know that nobody waits any more."""
+
+PASSING = {Break.CONNECTION_LOST, Break.SERVER_STOPPED}
+"""Those after which another connection may go on."""
 
 
 class Broken(Exception):
@@ -59,6 +80,18 @@ def lost(reason: str, message: str) -> EpisodeLost:
 
 def unknown(message: str = "the server was restarted, or has forgotten the session") -> EpisodeLost:
     return lost("session_unknown", message)
+
+
+def unless_gone(reply: Reply) -> Reply:
+    """The answer to a request; raises ``Gone`` if by it the session is over.
+
+    Where only the episode is lost, the session goes on with another environment at the next reset.
+    """
+    if isinstance(reply, Failed) and reply.details.get("reason") not in ("stuck", "worker_died", "diverged"):
+        gone = gone_if(reply.to_error())
+        if gone is not None:
+            raise gone
+    return reply
 
 
 def gone_if(error: OpenEnvError) -> Gone | None:

@@ -131,6 +131,22 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         finally:
             self._is_ending = False
 
+    def branch(self, options: ClientOptions) -> Conversation[ActT, ObsT, StateT]:
+        """The conversation of a session that is to begin where this one stands.
+
+        Raises:
+            EpisodeLost, SessionClosed: This one stands nowhere.
+            LocalProtocolError: There is no session yet, or the server cannot fork one.
+        """
+        self._admit(GetState())
+        connection = self._link.line.connection
+        if not self._link.has_session or (connection is not None and not connection.has("fork")):
+            raise LocalProtocolError("there is no session to fork, or its server cannot; call reset() first")
+        made = type(self)(options)
+        made._link.branch(self._link)
+        made._episode = self._episode
+        return made
+
     def closed(self) -> None:
         """Note that the client was closed."""
         self._episode = _Episode.CLOSED
@@ -201,6 +217,8 @@ class Conversation(Generic[ActT, ObsT, StateT]):
             deadline = link.line.deadline(timeout_s)
             if (yield from link.reach(deadline)):
                 deadline = link.line.deadline(timeout_s)  # to open a session is not the request's work
+            if isinstance(request, Reset | Step) and request.timeout_s is not None:
+                deadline = link.line.own_deadline(timeout_s)
             had_session = True
             if self._episode is _Episode.CLOSED:
                 self._episode = _Episode.NONE
@@ -230,20 +248,20 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     # Asking --------------------------------------------------------------------------------------
 
-    def reset(self, seed: int | None, episode_id: str | None, options: dict[str, Any]) -> Reset:
+    def reset(
+        self, seed: int | None, episode_id: str | None, timeout_s: float | None, options: dict[str, Any]
+    ) -> Reset:
         """The request that begins an episode."""
+        _check_time(timeout_s)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
             raise LocalProtocolError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}")
         if episode_id is not None and not (isinstance(episode_id, str) and len(episode_id) <= 255):
             raise LocalProtocolError(f"an episode_id is a text of at most 255 characters, not {episode_id!r}")
-        return Reset(seed=seed, episode_id=episode_id, options=options)
+        return Reset(seed=seed, episode_id=episode_id, timeout_s=timeout_s, options=options)
 
     def step(self, action: ActT, timeout_s: float | None, options: dict[str, Any]) -> Step:
         """The request that takes an action."""
-        if timeout_s is not None:
-            is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-            if not (is_number and timeout_s > 0 and math.isfinite(timeout_s)):
-                raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")
+        _check_time(timeout_s)
         return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
 
     def _admit(self, request: Request) -> None:
@@ -303,3 +321,11 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         if isinstance(error, CapacityReached | FactoryFailed) and self._link.line.is_v1:
             self._link.no_session()  # v1 says so where the session should have begun
         raise error
+
+
+def _check_time(timeout_s: float | None) -> None:
+    if timeout_s is None:
+        return
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if not (is_number and timeout_s > 0 and math.isfinite(timeout_s)):
+        raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")

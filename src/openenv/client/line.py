@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from openenv.client.breaks import Break, Broken, Gone, Refused, lost
-from openenv.client.moves import Ask, Connect, HangUp, Moves
+from openenv.client.moves import Ask, Connect, HangUp, Moves, Tell
 from openenv.client.options import ClientOptions
 from openenv.errors import LocalProtocolError, OpenEnvError, RemoteProtocolError
 from openenv.protocol import (
@@ -18,14 +19,24 @@ from openenv.protocol import (
     Ended,
     Failed,
     Hello,
+    Progress,
     Queued,
     Reply,
     Request,
+    Resumed,
 )
 
-__all__ = ["Deadline", "Line"]
+__all__ = ["FAREWELL_S", "Deadline", "Line"]
 
 log = logging.getLogger("openenv.client")
+
+
+_SERVER_KEEPS_S = 5.0
+"""Seconds that a server which keeps the time of a request itself may take to end it."""
+
+
+FAREWELL_S = 1.0
+"""A frame as small as a goodbye is taken at once, or the connection is stuck."""
 
 
 class Deadline(NamedTuple):
@@ -120,6 +131,16 @@ class Line:
             raise LocalProtocolError(f"the message has {size} bytes; this server takes {limit}")
         return frame
 
+    def farewell(self, session: ClientSession, deadline: Deadline | None) -> Moves[None]:
+        """End a session that was given up; that it cannot be ended is no error."""
+        connection = self.connection
+        assert connection is not None
+        with suppress(Gone):
+            frame = connection.send(session.introduction(), session)
+            if isinstance((yield from self.exchange(frame, self.short(deadline))), Resumed):
+                yield Tell(connection.send_farewell(session), FAREWELL_S)
+        connection.forget(session)
+
     def again(self, session: ClientSession | None) -> str | bytes | None:
         """The frame of the session's unanswered request, to be sent once more; ``None`` if there is none."""
         assert self.connection is not None
@@ -131,6 +152,9 @@ class Line:
         self._go_on()
         assert connection is not None
         reply = connection.receive(frame)
+        if isinstance(reply, Progress):
+            log.info("the request has been running for %g s", reply.elapsed_s)
+            return None
         if isinstance(reply, Queued):
             log.info("all places of the server are taken; waiting at position %d", reply.position)
             if self._options.on_queued is not None:
@@ -142,6 +166,12 @@ class Line:
         """Be without a connection."""
         self.connection = None
         yield HangUp()
+
+    def own_deadline(self, seconds: float | None) -> Deadline | None:
+        """The same for a request that has a time of its own, where the server keeps it and says so."""
+        found = self.deadline(seconds)
+        keeps = self.connection is not None and self.connection.has("deadlines")
+        return found._replace(at=found.at + _SERVER_KEEPS_S) if found is not None and keeps else found
 
     def deadline(self, seconds: float | None) -> Deadline | None:
         """So many seconds from now."""

@@ -8,8 +8,19 @@ import secrets
 from collections.abc import Callable
 from typing import TypeVar
 
-from openenv.client.breaks import Break, Broken, Gone, Refused, gone_if, reason_of, unknown
-from openenv.client.line import Deadline, Line
+from openenv.client.breaks import (
+    GIVEN_UP_BY_US,
+    PASSING,
+    Break,
+    Broken,
+    Gone,
+    Refused,
+    gone_if,
+    reason_of,
+    unknown,
+    unless_gone,
+)
+from openenv.client.line import FAREWELL_S, Deadline, Line
 from openenv.client.moves import Look, Moves, Part, Pause, Tell
 from openenv.client.options import ClientOptions
 from openenv.client.patience import Patience
@@ -21,10 +32,6 @@ __all__ = ["Link"]
 T = TypeVar("T")
 
 log = logging.getLogger("openenv.client")
-
-_GIVEN_UP_BY_US = {Break.TIMEOUT, Break.CANCELLED, Break.PROTOCOL_ERROR, Break.MESSAGE_TOO_LARGE}
-_PASSING = {Break.CONNECTION_LOST, Break.SERVER_STOPPED}  # another connection may go on
-_FAREWELL_S = 1.0  # a frame that small is taken at once, or the connection is stuck
 
 
 class Link:
@@ -57,11 +64,17 @@ class Link:
         self._broke: Broken | None = None  # how the last connection ended while nobody waited
         self._queue_until = -math.inf
         self.left_place = False  # the server may still keep the place of a session that was given up here
+        self.source = ("", "")  # id and token of a session that the next one begins as a fork of
 
     @property
     def has_session(self) -> bool:
         """Whether there is a session, on this connection or to be resumed."""
         return self._session is not None and (self._session.is_open or self._is_attached)
+
+    def branch(self, source: Link) -> None:
+        """Have the next session begin as a fork of another link's."""
+        assert source._session is not None
+        self.source = source._session.id, source._session.token
 
     def no_session(self) -> None:
         """Note that the v1 server had no place after all."""
@@ -142,9 +155,7 @@ class Link:
                 frame = self.line.again(self._session)
                 continue
             self._patience.renew()
-            if self.line.resumes and isinstance(reply, Failed) and (gone := gone_if(reply.to_error())) is not None:
-                raise gone
-            return reply
+            return unless_gone(reply) if self.line.resumes else reply
 
     def _join(self, deadline: Deadline | None) -> Moves[None]:
         """Connect; where the server cannot resume a session, what there was is over."""
@@ -171,7 +182,7 @@ class Link:
         assert connection is not None
         yield from self._settle(deadline)
         if self._session is None:
-            self._session = ClientSession(secrets.token_hex(16))
+            self._session = ClientSession(secrets.token_hex(16), self.source)
         session = self._session
         queue_s = max(0.0, self._queue_until - self._clock()) if connection.has("queue") else 0.0
         introduction = session.introduction(queue_s)
@@ -183,7 +194,7 @@ class Link:
             self._refused(reply.to_error(), opens=opens)
         if not isinstance(reply, Opened if opens else Resumed):
             raise RemoteProtocolError(f"the server answered {type(reply).__name__} where a session should begin")
-        self._is_attached = True
+        self._is_attached, self.source = True, ("", "")
         self.left_place = self.left_place and not opens
         self._patience.connected()
 
@@ -192,8 +203,7 @@ class Link:
         if gone is not None:
             raise gone
         if opens:
-            assert self.line.connection is not None
-            assert self._session is not None
+            assert self.line.connection is not None and self._session is not None
             self.line.connection.forget(self._session)
             self._session = None
             raise Refused(error)
@@ -204,20 +214,12 @@ class Link:
     def _settle(self, deadline: Deadline | None) -> Moves[None]:
         """End on this connection what was given up on another; that it cannot be ended is no error."""
         while self._owed:
-            connection, owed = self.line.connection, self._owed[0]
-            assert connection is not None
-            try:
-                frame = connection.send(owed.introduction(), owed)
-                if isinstance((yield from self.line.exchange(frame, self.line.short(deadline))), Resumed):
-                    yield Tell(connection.send_farewell(owed), _FAREWELL_S)
-            except Gone:
-                pass
-            connection.forget(owed)
-            self._owed.remove(owed)
+            yield from self.line.farewell(self._owed[0], deadline)
+            del self._owed[0]
 
     def _mend(self, broken: Broken, deadline: Deadline | None) -> Moves[None]:
         """Connect again and resume; raises what broke if that does not help in time."""
-        if broken.why not in _PASSING or not self.line.resumes:
+        if broken.why not in PASSING or not self.line.resumes:
             raise broken
         yield from self._hang_up()
         last: Exception | None = None
@@ -268,7 +270,7 @@ class Link:
             self._session, self._is_attached = None, False
         if connection is None or session is None or not tells:
             return
-        if not (yield Tell(connection.send_farewell(session), _FAREWELL_S)):
+        if not (yield Tell(connection.send_farewell(session), FAREWELL_S)):
             yield from self._hang_up()
 
     def _give_up(self, error: BaseException) -> Moves[None]:
@@ -276,12 +278,12 @@ class Link:
         why = reason_of(error)
         if not (self.line.resumes and session is not None and session.is_open):
             yield from self._hang_up()
-            self.left_place = self.left_place or (session is not None and why in _GIVEN_UP_BY_US)
+            self.left_place = self.left_place or (session is not None and why in GIVEN_UP_BY_US)
             return
         self._owed.append(session)
         self._session, self._is_attached, self.left_place = None, False, True
         sound = connection if attached and why in (Break.TIMEOUT, Break.CANCELLED) else None
-        if sound is not None and (yield Tell(sound.send_farewell(session), _FAREWELL_S)):
+        if sound is not None and (yield Tell(sound.send_farewell(session), FAREWELL_S)):
             self._owed.remove(session)
         else:
             yield from self._hang_up()
@@ -331,7 +333,7 @@ class Link:
         yield from self._attach(deadline)
         session = self._session
         if self.line.is_v1:
-            yield Tell(connection.send(Close(), session), _FAREWELL_S)
+            yield Tell(connection.send(Close(), session), FAREWELL_S)
         else:
             frame = self.line.again(self._session) or connection.send(Close(), session)
             reply = yield from self.line.exchange(frame, deadline)
@@ -345,4 +347,4 @@ class Link:
             return False
         if isinstance(error, ConnectFailed):  # where nothing listens, nothing is kept for us
             return not isinstance(error.__cause__, ConnectionRefusedError)
-        return isinstance(error, Broken) and error.why in _PASSING
+        return isinstance(error, Broken) and error.why in PASSING

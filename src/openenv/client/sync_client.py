@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -46,10 +48,17 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         self._call(self._conversation.connect())
         return self
 
-    def reset(self, seed: int | None = None, episode_id: str | None = None, **options: Any) -> StepResult[ObsT]:
+    def reset(
+        self,
+        seed: int | None = None,
+        episode_id: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> StepResult[ObsT]:
         """Begin an episode; see ``EnvClient.reset``."""
-        request = self._conversation.reset(seed, episode_id, options)
-        return self._conversation.result(self._call(self._conversation.ask(request, None)))
+        request = self._conversation.reset(seed, episode_id, timeout_s, options)
+        return self._conversation.result(self._call(self._conversation.ask(request, timeout_s)))
 
     def step(self, action: ActT, timeout_s: float | None = None, **options: Any) -> StepResult[ObsT]:
         """Take an action; see ``EnvClient.step``."""
@@ -59,6 +68,13 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     def state(self) -> StateT:
         """Where the episode stands."""
         return self._conversation.state(self._call(self._conversation.ask(GetState(), None)))
+
+    def fork(self) -> Self:
+        """Another client, whose session begins where this one stands; see ``EnvClient.fork``."""
+        twin = copy.copy(self)
+        twin.options = replace(self.options, owned=None)
+        twin._conversation, twin._socket = self._conversation.branch(twin.options), None
+        return twin.connect()
 
     def close(self) -> None:
         """End the session and whatever belongs to the client. Safe to call twice, also while a call waits.

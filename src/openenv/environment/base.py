@@ -12,9 +12,10 @@ from openenv.types import ActT, EnvironmentMetadata, ObsT, StateT
 if TYPE_CHECKING:
     from openenv.environment.transform import Transform
 
-__all__ = ["Environment", "Lifecycle"]
+__all__ = ["Environment", "Isolation", "Lifecycle"]
 
 Lifecycle = Literal["strict", "lenient"]
+Isolation = Literal["inline", "thread", "process"]
 
 
 class Environment(ABC, Generic[ActT, ObsT, StateT]):
@@ -44,6 +45,18 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
 
     lifecycle: ClassVar[Lifecycle] = "strict"
     """``strict``: a step before the first reset, or after the episode's end, is refused and does not run."""
+
+    isolation: ClassVar[Isolation | None] = None
+    """Where sessions of the class live unless the server is told otherwise: ``process``, so that a crash takes nothing
+    else with it; ``thread``; ``inline``, in the server's thread, for one that can never wait. ``None``: on a thread,
+    and inline once measured to be fast."""
+
+    deterministic: ClassVar[bool] = False
+    """Whether the same seed and the same actions always give the same answers, so that an episode can be played again
+    after a crash, or branched. ``check_env`` tries it."""
+
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the observation or its metadata that may differ all the same, such as a time of day."""
 
     transform: Transform | None = None
     """Applied to every observation before it leaves, if set."""
@@ -101,6 +114,15 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
 
     def close(self) -> None:
         """Give back what the environment holds. Called once, on the thread that created it."""
+
+    def snapshot(self) -> Any:
+        """The whole state of the episode, as anything that an observation may hold; overridden together with
+        ``restore``. With it an episode can be branched or go on after a crash without being played again."""
+        raise NotImplementedError(f"{type(self).__name__} takes no snapshots")
+
+    def restore(self, snapshot: Any) -> None:
+        """Bring a fresh environment to where another one of its class stood when it took this snapshot."""
+        raise NotImplementedError(f"{type(self).__name__} takes no snapshots")
 
     @property
     def rng(self) -> random.Random:

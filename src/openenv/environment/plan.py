@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from openenv.environment.base import Environment, Lifecycle
+from openenv.environment.base import Environment, Isolation, Lifecycle
 from openenv.errors import ConfigurationError
 from openenv.types import Action, Observation, State
 
@@ -60,6 +60,10 @@ class EnvironmentPlan:
         lifecycle: ``strict`` or ``lenient``.
         concurrent: Whether several instances may live in one process.
         needs_own_thread: Whether it must never run in the server's thread.
+        isolation: Where it wants to live; ``None``: wherever it is best.
+        deterministic: Whether it says that it can be played again.
+        volatile: Fields that may then differ.
+        snapshots: Whether it takes snapshots.
         action_type, observation_type, state_type: The class's type parameters, or the base types where it names none.
     """
 
@@ -73,6 +77,10 @@ class EnvironmentPlan:
     action_type: type[Any]
     observation_type: type[Any]
     state_type: type[Any]
+    isolation: Isolation | None = None
+    deterministic: bool = False
+    volatile: frozenset[str] = frozenset()
+    snapshots: bool = False
 
     @staticmethod
     @cache
@@ -87,6 +95,13 @@ class EnvironmentPlan:
             raise ConfigurationError(
                 f"{environment.__name__}.lifecycle must be 'strict' or 'lenient', not {environment.lifecycle!r}"
             )
+        if environment.isolation not in (None, *typing.get_args(Isolation)):
+            raise ConfigurationError(
+                f"{environment.__name__}.isolation must be 'inline', 'thread' or 'process', "
+                f"not {environment.isolation!r}"
+            )
+        if (environment.snapshot is Environment.snapshot) is not (environment.restore is Environment.restore):
+            raise ConfigurationError(f"{environment.__name__} must have both snapshot() and restore(), or neither")
         async_reset = environment.reset_async is not Environment.reset_async
         async_step = environment.step_async is not Environment.step_async
         reset = environment.reset_async if async_reset else environment.reset
@@ -109,6 +124,10 @@ class EnvironmentPlan:
             action_type=action or _annotation(step, 1) or Action,
             observation_type=observation or _annotation(reset, "return") or Observation,
             state_type=state or State,
+            isolation=environment.isolation,
+            deterministic=bool(environment.deterministic),
+            volatile=frozenset(environment.volatile),
+            snapshots=environment.snapshot is not Environment.snapshot,
         )
 
 

@@ -17,6 +17,7 @@ from openenv.protocol.messages import (
     Observed,
     Open,
     Opened,
+    Progress,
     Queued,
     Reply,
     Request,
@@ -30,6 +31,7 @@ from openenv.protocol.negotiation import ClientCodec, client_codec
 from openenv.protocol.plain import rich_fields
 from openenv.protocol.transcode import transcoded
 from openenv.protocol.v1 import http_observation
+from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 from openenv.protocol.window import Admission, ReplyWindow
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "Progress",
     "Queued",
     "Reply",
     "ReplyWindow",
@@ -61,6 +64,8 @@ __all__ = [
     "ServerCodec",
     "StateIs",
     "Step",
+    "V2ClientCodec",
+    "V2ServerCodec",
     "client_codec",
     "encodable_part",
     "fault",

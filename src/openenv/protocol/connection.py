@@ -12,6 +12,7 @@ from openenv.protocol.messages import (
     Hello,
     Open,
     Opened,
+    Progress,
     Queued,
     Reply,
     Request,
@@ -31,10 +32,12 @@ class ClientSession:
 
     Args:
         nonce: What ``Open`` is asked with, the same however often; empty in v1, where nothing is opened.
+        source: Id and token of a session that it begins as a fork of.
     """
 
-    def __init__(self, nonce: str = "") -> None:
+    def __init__(self, nonce: str = "", source: tuple[str, str] = ("", "")) -> None:
         self.nonce = nonce
+        self._source = source
         self.id = ""
         self.token = ""
         self.unanswered: Request | None = None
@@ -51,7 +54,8 @@ class ClientSession:
         """What makes a new connection reach it: ``Open`` until that was answered, then ``Resume``."""
         if self.is_open:
             return Resume(session=self.id, token=self.token)
-        return Open(nonce=self.nonce, queue_timeout_s=queue_timeout_s)
+        fork, token = self._source
+        return Open(nonce=self.nonce, queue_timeout_s=queue_timeout_s, fork=fork, token=token)
 
     def numbered(self, request: Request) -> Request:
         """The request as the next one of this session; nothing is noted yet."""
@@ -72,7 +76,7 @@ class ClientSession:
     def take(self, reply: Reply) -> Reply | None:
         """The reply if it is news: the answer to what was asked, or a notice. ``None`` if it comes late."""
         match reply:
-            case Ended() | Queued():
+            case Ended() | Queued() | Progress():
                 return reply
             case Opened():
                 self.id, self.token = reply.session, reply.token

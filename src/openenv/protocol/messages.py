@@ -24,6 +24,7 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "Progress",
     "Queued",
     "Reply",
     "Request",
@@ -60,10 +61,14 @@ class Open(Request, tag="open"):
     Attributes:
         nonce: Made up by the client, and so unlikely that nobody else guesses it: who knows it owns the session.
         queue_timeout_s: How long to wait for a place if all are taken; 0: not at all.
+        fork: Id of a session; the new one begins where that one stands. Empty: it begins afresh.
+        token: That of the session to fork.
     """
 
     nonce: Annotated[str, Meta(min_length=1, max_length=64)]
     queue_timeout_s: Annotated[float, Meta(ge=0)] = 0.0
+    fork: str = ""
+    token: Annotated[str, Meta(max_length=255)] = ""
 
 
 class Resume(Request, tag="resume"):
@@ -77,6 +82,7 @@ class Reset(Request, tag="reset"):
 
     seed: Seed | None = None
     episode_id: Name | None = None
+    timeout_s: Seconds | None = None
     options: dict[str, Any] = {}
 
 
@@ -217,6 +223,16 @@ class Observed(Reply, tag="observation"):
     metadata: dict[str, Any] = {}
     seed: int | None = None
     episode_id: str | None = None
+
+
+class Progress(Reply, tag="progress"):
+    """The request is still running; its answer follows. Sent every few seconds.
+
+    Attributes:
+        elapsed_s: Seconds since the server began with it.
+    """
+
+    elapsed_s: float
 
 
 class StateIs(Reply, tag="state"):

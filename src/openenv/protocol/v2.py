@@ -23,6 +23,7 @@ from openenv.protocol.messages import (
     Observed,
     Open,
     Opened,
+    Progress,
     Queued,
     Reply,
     Request,
@@ -38,7 +39,7 @@ from openenv.types.tagged import TAGGED, Malformed, may_have_tags, untagged
 
 __all__ = ["REPLIES", "V2ClientCodec", "V2ServerCodec", "names"]
 
-REPLIES = Hello | Opened | Resumed | Queued | Observed | StateIs | Closed | Ended | Failed
+REPLIES = Hello | Opened | Resumed | Queued | Progress | Observed | StateIs | Closed | Ended | Failed
 
 
 class _Step(Struct, kw_only=True, tag_field="type", tag="step"):

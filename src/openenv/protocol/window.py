@@ -36,11 +36,16 @@ class ReplyWindow(Generic[T]):
         self._highest = 0
         self._acknowledged = 0
         self._replies: dict[int, T | None] = {}  # None: running
+        self._is_restored = False
 
     @property
     def highest(self) -> int:
         """Highest id that was asked."""
         return self._highest
+
+    def restore(self, highest: int, replies: dict[int, T]) -> None:
+        """Go on where another window stood, as far as that is known: later ids may have been asked and answered."""
+        self._highest, self._replies, self._is_restored = highest, dict(replies), True
 
     def admit(self, request_id: int, ack: int) -> Admission:
         """Decide about an arriving request. ``ack`` is the highest id whose reply the client has.
@@ -77,6 +82,8 @@ class ReplyWindow(Generic[T]):
         return found
 
     def _acknowledge(self, ack: int) -> None:
+        if ack > self._highest and self._is_restored:
+            self._highest = ack
         if ack > self._highest:
             raise StaleRequest(f"ack {ack} is for a request that never came; the highest is {self._highest}")
         if ack > self._acknowledged:

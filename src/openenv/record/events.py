@@ -28,7 +28,8 @@ class Event(msgspec.Struct, frozen=True):
             episode.
         at: When the request was made, in seconds since 1970 (UTC).
         duration_s: Time from the request to its reply, in seconds; 0 for ``end``.
-        request: ``{"seed", "episode_id"}`` of a reset, ``{"action"}`` of a step, ``{}`` of an end.
+        request: ``{"seed", "episode_id"}`` of a reset, its options, and of a rollout ``lock``: the digest of the
+            environment lock that it was played with; ``{"action"}`` of a step, ``{}`` of an end.
         reply: ``{"observation", "reward", "done", "terminated", "truncated", "metadata"}``; of an error
             ``{"code", "message", "details"}``; of an end ``{"status": "done" | "failed" | "interrupted"}``.
     """

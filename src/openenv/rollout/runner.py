@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 
 from openenv.app.resolve import Remote, resolve
 from openenv.client import GenericEnvClient
-from openenv.errors import CapacityReached, ConnectFailed, OpenEnvError, RecordError
+from openenv.errors import ConnectFailed, OpenEnvError, RecordError
 from openenv.record import EventStore, EventWriter, Run, RunStatus
 from openenv.rollout.agent import RANDOM, Agent, AgentFunction, agent_of, load_agent, random_agent
 from openenv.rollout.episode import Outcome, play_episode
 from openenv.rollout.plan import EpisodePlan, RolloutSettings, plan_episode
-from openenv.rollout.recording import EpisodeLog
 from openenv.rollout.report import Progress, RolloutReport, Tally
-from openenv.rollout.target import action_schema, capacity, served
+from openenv.rollout.sessions import close_sessions, connect_sessions
+from openenv.rollout.stamp import LOCK_SETTING, ServerLock, StampedLog
+from openenv.rollout.target import action_schema, served
 from openenv.version import __version__
 
 __all__ = ["run_rollout"]
@@ -78,21 +79,24 @@ async def run_rollout(
 
 async def _begun(
     settings: RolloutSettings, early: Agent | str, open_things: AsyncExitStack
-) -> tuple[Agent, list[GenericEnvClient]]:
-    """The agent, and a connected client for each session; what is to be closed is entered in ``open_things``."""
+) -> tuple[Agent, list[GenericEnvClient], ServerLock]:
+    """The agent, a connected client for each session, and what they play; ``open_things`` closes what has to be."""
     server = served(settings.environment, settings.concurrency and settings.sessions)
     url, lent = await open_things.enter_async_context(server)
     agent = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
     clients: list[GenericEnvClient] = []
-    open_things.push_async_callback(_close, clients)
+    open_things.push_async_callback(close_sessions, clients)
 
     def new_client() -> GenericEnvClient:
         return GenericEnvClient(
             url, headers=settings.headers, reconnect_timeout_s=settings.reconnect_timeout_s, owned=lent
         )
 
-    await _connect(new_client, url, settings, clients)
-    return agent, clients
+    fewer_from = (url, settings.headers) if settings.concurrency is None else None
+    await connect_sessions(new_client, clients, settings.sessions, fewer_from=fewer_from)
+    lock = ServerLock(url, settings.headers)
+    await lock.begin(clients)
+    return agent, clients, lock
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -118,46 +122,6 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-async def _connect(
-    new_client: Callable[[], GenericEnvClient], url: str, settings: RolloutSettings, clients: list[GenericEnvClient]
-) -> None:
-    """Add a client with a session for each that is wanted; raises the first error."""
-    clients.append(new_client())
-    failures = await _failures(clients)
-    wanted = settings.sessions
-    if settings.concurrency is None:
-        wanted = min(wanted, await capacity(url, settings.headers) or wanted)
-    if not failures:
-        clients += [new_client() for _ in range(wanted - 1)]
-        failures = await _failures(clients[1:])
-    if failures:
-        raise _explained(failures[0], wanted=wanted, ours=len(clients) - len(failures))
-
-
-async def _failures(clients: list[GenericEnvClient]) -> list[BaseException]:
-    results = await asyncio.gather(*(client.connect() for client in clients), return_exceptions=True)
-    return [result for result in results if isinstance(result, BaseException)]
-
-
-def _explained(failure: BaseException, *, wanted: int, ours: int) -> BaseException:
-    if not isinstance(failure, CapacityReached):
-        return failure
-    places = failure.details.get("max_sessions", ours)
-    others = failure.details.get("active_sessions", ours) - ours
-    taken = f", {others} of them taken by others" if others > 0 else ""
-    free = places - max(others, 0)
-    fewer = f"run with --concurrency {free}, or " if free > 0 else ""
-    return CapacityReached(
-        f"the server has places for {places} sessions{taken}; this run wants {wanted}; "
-        f"{fewer}start the server with --max-sessions {wanted + max(others, 0)}",
-        details=failure.details,
-    )
-
-
-async def _close(clients: list[GenericEnvClient]) -> None:
-    await asyncio.gather(*(client.close() for client in clients), return_exceptions=True)  # the work is done
-
-
 @dataclass(frozen=True)
 class _Facts:
     """What a report says of a run beside its settings and its outcomes; ``run`` is empty if it never began."""
@@ -170,9 +134,15 @@ class _Facts:
 
 class _Rollout:
     def __init__(
-        self, settings: RolloutSettings, agent: Agent, clients: list[GenericEnvClient], on_progress: OnProgress
+        self,
+        settings: RolloutSettings,
+        agent: Agent,
+        clients: list[GenericEnvClient],
+        lock: ServerLock,
+        on_progress: OnProgress,
     ) -> None:
         self._settings, self._agent, self._clients, self._on_progress = settings, agent, clients, on_progress
+        self._lock = lock
         named = settings.label or _told_name(settings.environment, clients)
         self._facts = _Facts(secrets.token_hex(5), named, agent.name, len(clients))
         self._id = self._facts.run
@@ -219,6 +189,7 @@ class _Rollout:
                 "max_steps": settings.max_steps,
                 **({"target": settings.environment} if settings.environment != self._facts.environment else {}),
                 **({"reset_options": dict(settings.reset_options)} if settings.reset_options else {}),
+                **({LOCK_SETTING: self._lock.lock} if self._lock.lock is not None else {}),
             },
             versions={"openenv": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
         )
@@ -258,7 +229,7 @@ class _Rollout:
         return plan_episode(self._settings.seed, index, self._settings.reset_options)
 
     async def _play(self, client: GenericEnvClient, plan: EpisodePlan, writer: EventWriter) -> None:
-        log = EpisodeLog(writer, self._id, plan.id)
+        log = StampedLog(writer, self._id, plan.id, await self._lock.digest(client))
         outcome = Outcome(plan.index)
         self._tally.begin(outcome)
         try:

@@ -22,7 +22,7 @@ from openenv.version import __version__
 __all__ = ["build_app"]
 
 _REAP_EVERY_S = 1.0
-_FEATURES = ["resume", "queue"]
+_FEATURES = ["resume", "queue", "deadlines", "fork"]
 
 
 def build_app(
@@ -40,7 +40,7 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        engine.start()
+        await engine.start()
         reaper = asyncio.create_task(_reap(engine))
         try:
             yield
@@ -60,6 +60,7 @@ def build_app(
         )
 
     app = FastAPI(title=engine.spec.name, version=__version__, lifespan=lifespan)
+    engine.workers.app = app
     # for whoever serves it
     app.state.engine, app.state.max_message_bytes, app.state.drain = engine, max_message_bytes, engine.drain
     app.include_router(http_routes(engine, openings, shared, max_message_bytes, exposure))

@@ -59,6 +59,13 @@ def http_routes(
         ("DELETE", "/sessions/{session_id}", endpoints.close, "End a private session", None),
         ("GET", "/schema", endpoints.schema, "JSON Schemas of action, observation and state", None),
         ("GET", "/metadata", endpoints.metadata, "What the environment says of itself", None),
+        (
+            "GET",
+            "/lock",
+            endpoints.lock,
+            "What exactly is served: versions, digests, and what the class declares",
+            None,
+        ),
         ("GET", "/health", endpoints.health, "Whether the process answers", None),
         ("GET", "/ready", endpoints.ready, "Whether an environment can be built, and if not, why", None),
     ):
@@ -105,27 +112,33 @@ class _Endpoints:
 
     async def reset(self, request: Request) -> Response:
         body = await self._body(request)
-        return await self._once(request, body, partial(self._reset, self._named(request), body))
+        return await self._once(
+            request, body, partial(self._reset, await self._named(request), _key(request) or "", body)
+        )
 
     async def step(self, request: Request) -> Response:
         body = await self._body(request)
-        return await self._once(request, body, partial(self._step, self._named(request), body))
+        return await self._once(
+            request, body, partial(self._step, await self._named(request), _key(request) or "", body)
+        )
 
-    async def _reset(self, session: Session | None, body: bytes) -> Response:
+    async def _reset(self, session: Session | None, key: str, body: bytes) -> Response:
         fields = _fields(body)
-        own: dict[str, Any] = {name: _value(fields, name) for name in ("seed", "episode_id") if name in fields}
+        own: dict[str, Any] = {
+            name: _value(fields, name) for name in ("seed", "episode_id", "timeout_s") if name in fields
+        }
         try:
             asked = msgspec.convert({**own, "options": _options(fields), "type": "reset"}, Reset)
         except msgspec.ValidationError as error:
             wrong = fault(error)
             raise _invalid(".".join(wrong["loc"]) or "reset", wrong["msg"]) from None
         session = session or await self._shared.for_reset()
-        reply = await session.reset(asked)
+        reply = await session.reset(asked, key)
         if session.plan.lifecycle == "lenient":  # old classes answer with the old keys alone
             reply.seed = reply.episode_id = None
         return _observation(reply)
 
-    async def _step(self, session: Session | None, body: bytes) -> Response:
+    async def _step(self, session: Session | None, key: str, body: bytes) -> Response:
         fields = _fields(body)
         if "action" not in fields:
             raise _invalid("action", 'a step needs an action: {"action": {...}}')
@@ -134,21 +147,25 @@ class _Endpoints:
             raise _invalid("timeout_s", "must be a number of seconds greater than 0")
         asked = Step(action=fields["action"], timeout_s=timeout_s, options=_options(fields))
         session = session or await self._shared.for_step()
-        return _observation(await session.step(asked))
+        return _observation(await session.step(asked, key))
 
     async def state(self, request: Request) -> Response:
-        session = self._named(request) or self._shared.now()
+        session = await self._named(request) or self._shared.now()
         if session is None:  # nobody has reset: the state of an environment that has not begun
             return _json(to_json(_fresh_state(self._engine.spec)))
         return _state(await session.state())
 
     async def open(self, request: Request) -> Response:
-        key = _key(request)
+        key, fields = _key(request), _fields(await self._body(request))
+        fork = _value(fields, "fork") if "fork" in fields else None
+        if not isinstance(fork, str | None):
+            raise _invalid("fork", "must be the id of a session")
+        source = await self._engine.recovery.find(fork) if fork else None
         if key is None:
-            session = await self._engine.open(make_room=self._shared.give_way, patient=False)
+            session = await self._engine.open(make_room=self._shared.give_way, patient=False, source=source)
             self._engine.leases.begin(session)
         else:
-            session = await self._openings.open(f"http {key}", 0.0, lambda _: None)
+            session = await self._openings.open(f"http {key}", 0.0, lambda _: None, source)
             self._engine.leases.renew(session)
         told = {"session_id": session.id, "token": session.token, "lease_s": self._engine.leases.lease_s}
         answer = _json(_encode(told), 201)
@@ -157,7 +174,7 @@ class _Endpoints:
 
     async def close(self, request: Request) -> Response:
         try:
-            await self._engine.close(self._engine.sessions.get(request.path_params["session_id"]))
+            await (await self._engine.recovery.find(request.path_params["session_id"])).close()
         except EpisodeLost as error:
             if error.details["reason"] != Ending.CLOSED:
                 raise
@@ -182,6 +199,9 @@ class _Endpoints:
     async def metadata(self, request: Request) -> Response:
         return _json(to_json(await self._engine.check()))
 
+    async def lock(self, request: Request) -> Response:
+        return _json(_encode(await self._engine.lock.read()))
+
     async def health(self, request: Request) -> Response:
         return _json(b'{"status":"healthy"}')
 
@@ -190,6 +210,8 @@ class _Endpoints:
         places = {"active": engine.active, "capacity": engine.capacity, "waiting": engine.waiting}
         if engine.is_draining:
             return _json(_encode({"status": "not ready", "reason": "the server is stopping", "sessions": places}), 503)
+        if engine.failure is not None:
+            return _json(_encode({"status": "not ready", "reason": engine.failure, "sessions": places}), 503)
         try:
             about = await engine.check()
         except OpenEnvError as error:
@@ -197,12 +219,12 @@ class _Endpoints:
         told = {"name": about.name, "version": about.version, "description": about.description}
         return _json(_encode({"status": "ready", "sessions": places, "environment": told}))
 
-    def _named(self, request: Request) -> Session | None:
+    async def _named(self, request: Request) -> Session | None:
         """The session that a header or cookie names."""
         session_id = request.headers.get(SESSION_HEADER) or request.cookies.get(_COOKIE)
         if not session_id:
             return None
-        session = self._engine.sessions.get(session_id)
+        session = await self._engine.recovery.find(session_id)
         self._engine.leases.renew(session)
         return session
 
@@ -233,7 +255,10 @@ class _Endpoints:
                 answer = _refusal(Failed.of(error))
             return answer.status_code, bytes(answer.body)
 
-        session = self._named(request)
+        session = await self._named(request)
+        recalled = session.recalled.get(key) if session is not None else None
+        if recalled is not None:  # of before the server was started again
+            return _observation(recalled) if isinstance(recalled, Observed) else _refusal(recalled)
         keyed = session.keyed if session is not None else self._shared.keyed
         content = hashlib.sha256(request.url.path.encode() + b"\n" + body).digest()
         status, answer = await keyed.answer(key, content, answered)

@@ -2,10 +2,12 @@
 
 from openenv.session.departed import Ending
 from openenv.session.engine import SessionEngine
+from openenv.session.isolation import WorkerOptions
 from openenv.session.leases import LEASE_S
 from openenv.session.openings import Openings
 from openenv.session.peer import Peer
 from openenv.session.placement import Placement
+from openenv.session.recovery import JournalOptions
 from openenv.session.session import Session
 from openenv.session.shared import SharedSession
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
@@ -15,10 +17,12 @@ __all__ = [
     "AnyEnvironment",
     "Ending",
     "EnvironmentSpec",
+    "JournalOptions",
     "Openings",
     "Peer",
     "Placement",
     "Session",
     "SessionEngine",
     "SharedSession",
+    "WorkerOptions",
 ]

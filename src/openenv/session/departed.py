@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from openenv.errors import EpisodeLost
+from openenv.errors import EpisodeLost, ServerDraining, SessionError
 
 __all__ = ["Departed", "Ending", "lost"]
 
@@ -13,7 +13,7 @@ MOST_REMEMBERED = 10_000
 
 
 class Ending(StrEnum):
-    """Why a session ended: the ``reason`` of ``EpisodeLost``."""
+    """Why a session, or the episode in it, ended: the ``reason`` of ``EpisodeLost``."""
 
     CLOSED = "closed"
     CONNECTION_LOST = "connection_lost"
@@ -22,6 +22,11 @@ class Ending(StrEnum):
     IDLE = "idle"
     SERVER_STOPPED = "server_stopped"
     GAVE_WAY = "gave_way"
+    STUCK = "stuck"
+    WORKER_DIED = "worker_died"
+    DIVERGED = "diverged"
+    NOT_RESTORED = "not_restored"
+    SUSPENDED = "suspended"
 
     @property
     def told(self) -> str:
@@ -37,13 +42,22 @@ _TOLD = {
     Ending.IDLE: "nothing was asked of it for longer than the server's idle time-out",
     Ending.SERVER_STOPPED: "the server was stopped",
     Ending.GAVE_WAY: "the shared session gave its place to another one",
+    Ending.STUCK: "a request of it took longer than it may and cannot be ended; process isolation can end one",
+    Ending.WORKER_DIED: "the process that its environment lived in died",
+    Ending.DIVERGED: "it was played again after a crash and went another way, so its class is not deterministic",
+    Ending.SUSPENDED: "the server was stopped and keeps it for its client",
+    Ending.NOT_RESTORED: "it was running when the server ended, and could not be restored",
 }
 
 
-def lost(ending: Ending) -> EpisodeLost:
-    """The error for a session that ended that way."""
+def lost(ending: Ending, how: str = "") -> SessionError:
+    """The error for an episode that ended that way, with more about how where there is more to say."""
+    if ending is Ending.SUSPENDED:
+        return ServerDraining("the server is stopping and keeps the session; it goes on once the server is back")
+    more = f" ({how})" if how else ""
     return EpisodeLost(
-        f"the episode was lost ({ending}): {ending.told}; reset() begins another", details={"reason": ending.value}
+        f"the episode was lost ({ending}): {ending.told}{more}; reset() begins another",
+        details={"reason": ending.value},
     )
 
 

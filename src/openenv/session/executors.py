@@ -36,6 +36,12 @@ class Executor(Protocol):
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         """Run a function there and return its result; an awaitable result is awaited there."""
 
+    def moved(self) -> Executor:
+        """The place for the calls to come where one may have to be given up: never the server's thread."""
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Whether a call that was cancelled has ended, now or within that time."""
+
     async def stop(self) -> None:
         """End the place. No call may follow."""
 
@@ -45,7 +51,7 @@ def executor_for(speed: SpeedRecord, *, is_async: bool, name: str) -> Executor:
     inline = speed.placement is Placement.INLINE
     if is_async:
         return InlineLoopExecutor(speed) if inline else LoopThreadExecutor(speed, name)
-    return InlineExecutor(speed) if inline else ThreadExecutor(speed, name)
+    return InlineExecutor(speed, name) if inline else ThreadExecutor(speed, name)
 
 
 class InlineExecutor:
@@ -54,8 +60,9 @@ class InlineExecutor:
     placement = Placement.INLINE
     immediate = True
 
-    def __init__(self, speed: SpeedRecord) -> None:
+    def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
+        self._name = name
         self._loop = asyncio.get_running_loop()
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
@@ -75,6 +82,13 @@ class InlineExecutor:
             asyncio._set_running_loop(loop)
             if task is not None:
                 asyncio._enter_task(loop, task)
+
+    def moved(self) -> Executor:
+        self._speed.forbid_inline()  # later sessions of the class begin on a thread
+        return ThreadExecutor(self._speed, self._name)
+
+    async def settled(self, timeout_s: float) -> bool:
+        return True
 
     async def stop(self) -> None:
         pass
@@ -98,6 +112,12 @@ class InlineLoopExecutor:
         finally:
             self._speed.record_inline(held.longest_s)
 
+    def moved(self) -> Executor:
+        return self
+
+    async def settled(self, timeout_s: float) -> bool:
+        return True
+
     async def stop(self) -> None:
         pass
 
@@ -119,6 +139,12 @@ class ThreadExecutor:
         done: Future[Any] = Future()
         self._jobs.put((kind, function, done))
         return await asyncio.wrap_future(done)
+
+    def moved(self) -> Executor:
+        return self
+
+    async def settled(self, timeout_s: float) -> bool:
+        return True
 
     async def stop(self) -> None:
         self._jobs.put(None)
@@ -154,10 +180,33 @@ class LoopThreadExecutor:
         self._loop.set_task_factory(self._new_task)
         self._stopping = False
         self._ended: Future[None] = Future()
+        self._starting = 0  # calls whose task is not there yet
+        self._running: set[asyncio.Task[Any]] = set()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+        self._starting += 1
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(kind, function), self._loop))
+
+    def moved(self) -> Executor:
+        return self
+
+    async def settled(self, timeout_s: float) -> bool:
+        ended = [self._ended_of(task) for task in [*self._running]]
+        if ended:
+            await asyncio.wait([asyncio.wrap_future(one) for one in ended], timeout=timeout_s)
+        return not self._running and not self._starting
+
+    def _ended_of(self, task: asyncio.Task[Any]) -> Future[None]:
+        """Done when the task is, which runs on the other thread."""
+        ended: Future[None] = Future()
+
+        def finished(_: object) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        self._loop.call_soon_threadsafe(lambda: task.add_done_callback(finished))
+        return ended
 
     async def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop)
@@ -179,9 +228,15 @@ class LoopThreadExecutor:
 
         There they would outlive the session, and a sys.exit in one would end the server.
         """
-        if getattr(coroutine, "cr_code", None) is not LoopThreadExecutor._run.__code__:
+        is_ours = getattr(coroutine, "cr_code", None) is LoopThreadExecutor._run.__code__
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **keywords)
+        if is_ours:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            self._starting -= 1
+        else:
             self._speed.forbid_inline()
-        return asyncio.Task(coroutine, loop=loop, **keywords)
+        return task
 
     def _stop(self) -> None:
         self._stopping = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,7 +16,18 @@ from openenv.session.hosted import HostedEnvironment, told
 from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
 from openenv.session.spec import EnvironmentSpec
 
-__all__ = ["Host", "LocalHost"]
+__all__ = ["After", "Host", "LocalHost"]
+
+_CANCEL_GRACE_S = 1.0
+"""Seconds that an asynchronous environment is given to end once its call is cancelled."""
+
+
+class After(Enum):
+    """What is left of an environment whose call was to be ended."""
+
+    USABLE = "it ended the call and can be asked again"
+    STUCK = "it does not let go"
+    GONE = "it was ended with its process"
 
 
 class Host(Protocol):
@@ -44,6 +56,18 @@ class Host(Protocol):
 
     async def metadata(self) -> Any:
         """What the environment says of itself."""
+
+    async def snapshot(self) -> bytes:
+        """The whole state of the environment, where its class offers that."""
+
+    async def restore(self, snapshot: bytes) -> None:
+        """Bring the environment to the state of a snapshot."""
+
+    def expect_deadlines(self) -> None:
+        """From now on calls may have to be ended early; an environment in the server's thread leaves it."""
+
+    async def interrupt(self, call: asyncio.Task[Any]) -> After:
+        """End a call that takes too long."""
 
     async def close(self) -> None:
         """Close the environment and end the place it lives in, even if closing raised."""
@@ -102,6 +126,30 @@ class LocalHost:
     async def metadata(self) -> Any:
         """What the environment says of itself."""
         return await self._call(STATE, self._hosted.metadata)
+
+    async def snapshot(self) -> bytes:
+        """The whole state of the environment."""
+        found: bytes = await self._call(STATE, self._hosted.snapshot)
+        return found
+
+    async def restore(self, snapshot: bytes) -> None:
+        """Bring the environment to the state of a snapshot."""
+        await self._call(RESET, partial(self._hosted.restore, snapshot))
+
+    def expect_deadlines(self) -> None:
+        """From now on calls may have to be ended early; an environment in the server's thread leaves it."""
+        if self._executor.immediate:
+            self._executor = self._executor.moved()
+
+    async def interrupt(self, call: asyncio.Task[Any]) -> After:
+        """End a call that takes too long: one that awaits is cancelled, one on a thread cannot be ended."""
+        if not self.plan.is_async:
+            return After.USABLE if call.done() else After.STUCK
+        call.cancel()
+        await asyncio.wait({call}, timeout=_CANCEL_GRACE_S)
+        if call.done() and not call.cancelled():
+            call.exception()  # nobody wants it
+        return After.USABLE if call.done() and await self._executor.settled(_CANCEL_GRACE_S) else After.STUCK
 
     async def close(self) -> None:
         """Close the environment and end the place it lives in, even if closing raised."""

@@ -8,11 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
 from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session.outcome import checked_state, observed
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
+from openenv.types.tagged import TAGGED, untagged
 
 __all__ = ["HostedEnvironment", "told"]
 
@@ -87,6 +90,18 @@ class HostedEnvironment:
     def metadata(self) -> Any:
         """What the environment says of itself."""
         return self._called(self._environment.get_metadata)
+
+    def snapshot(self) -> bytes:
+        """The whole state of the environment, as tagged JSON.
+
+        Raises:
+            ExecutionFailed: It raised, or gave what cannot be kept.
+        """
+        return self._called(lambda: msgspec.json.encode(TAGGED.write(self._environment.snapshot())))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Bring the environment to the state of a snapshot."""
+        self._called(lambda: self._environment.restore(untagged(msgspec.json.decode(snapshot))))
 
     def close(self) -> Any:
         """Give back what it holds."""

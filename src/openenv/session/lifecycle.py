@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from openenv.environment import Lifecycle
-from openenv.errors import EpisodeDone, OpenEnvError, ResetNeeded, SessionClosed
+from openenv.errors import EpisodeDone, EpisodeLost, OpenEnvError, ResetNeeded, SessionClosed
 
 __all__ = ["Operation", "Phase", "refusal"]
 
@@ -17,6 +17,7 @@ class Phase(StrEnum):
     FRESH = "no episode has begun"
     RUNNING = "an episode is running"
     DONE = "the episode is over"
+    LOST = "the episode was lost"
     CLOSED = "the session has ended"
 
 
@@ -38,6 +39,9 @@ _STRICT: Mapping[tuple[Phase, Operation], type[OpenEnvError] | None] = {
     (Phase.DONE, Operation.RESET): None,
     (Phase.DONE, Operation.STEP): EpisodeDone,
     (Phase.DONE, Operation.STATE): None,
+    (Phase.LOST, Operation.RESET): None,
+    (Phase.LOST, Operation.STEP): EpisodeLost,
+    (Phase.LOST, Operation.STATE): EpisodeLost,
     (Phase.CLOSED, Operation.RESET): SessionClosed,
     (Phase.CLOSED, Operation.STEP): SessionClosed,
     (Phase.CLOSED, Operation.STATE): SessionClosed,
@@ -55,6 +59,7 @@ _TABLES: Mapping[Lifecycle, Mapping[tuple[Phase, Operation], type[OpenEnvError] 
 _ADVICE: Mapping[type[OpenEnvError], str] = {
     ResetNeeded: "no episode is running; call reset() first",
     EpisodeDone: "the episode is over; call reset() to begin another",
+    EpisodeLost: "the episode was lost; call reset() to begin another",
     SessionClosed: "this session was closed; open another one",
 }
 

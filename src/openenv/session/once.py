@@ -32,6 +32,10 @@ class NumberedRequests(Generic[T]):
         """Highest id that was asked."""
         return self._window.highest
 
+    def restore(self, highest: int, answers: dict[int, T]) -> None:
+        """Go on where a session stood whose server ended."""
+        self._window.restore(highest, answers)
+
     async def answer(self, request: Request, run: Callable[[], Awaitable[T]]) -> T:
         """Run the request, or give the answer of the run that was.
 

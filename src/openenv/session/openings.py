@@ -48,8 +48,20 @@ class Openings:
         self._openings: dict[str, _Opening] = {}
         self._sessions: dict[str, Session] = {}
 
-    async def open(self, nonce: str, queue_timeout_s: float, on_position: Callable[[int], None]) -> Session:
+    async def open(
+        self,
+        nonce: str,
+        queue_timeout_s: float,
+        on_position: Callable[[int], None],
+        source: Session | None = None,
+    ) -> Session:
         """The session of a nonce, made unless it is there or under way.
+
+        Args:
+            nonce: What the client names it.
+            queue_timeout_s: Seconds to wait for a place.
+            on_position: Told the position in the queue.
+            source: A session that it is to begin where it stands.
 
         Raises:
             EpisodeLost: It was there and is gone.
@@ -61,9 +73,12 @@ class Openings:
         gone = self._engine.sessions.why_gone(nonce)
         if gone is not None:
             raise gone
+        woken = await self._engine.recovery.of_nonce(nonce)
+        if woken is not None:
+            return woken
         opening = self._openings.get(nonce)
         if opening is None:
-            opening = self._openings[nonce] = _Opening(asyncio.create_task(self._open(nonce, queue_timeout_s)))
+            opening = self._openings[nonce] = _Opening(asyncio.create_task(self._open(nonce, queue_timeout_s, source)))
             opening.task.add_done_callback(_taken_note_of)
         elif opening.position:
             on_position(opening.position)
@@ -91,7 +106,7 @@ class Openings:
         else:
             self._give_up_later(nonce, opening)
 
-    async def _open(self, nonce: str, queue_timeout_s: float) -> Session:
+    async def _open(self, nonce: str, queue_timeout_s: float, source: Session | None) -> Session:
         opening = self._openings[nonce]
 
         def moved(position: int) -> None:
@@ -105,7 +120,7 @@ class Openings:
 
         try:
             session = await self._engine.open(
-                make_room=ready, queue_timeout_s=queue_timeout_s, on_position=moved, nonce=nonce
+                make_room=ready, queue_timeout_s=queue_timeout_s, on_position=moved, nonce=nonce, source=source
             )
             self._engine.leases.begin(session, min(UNCLAIMED_S, self._engine.leases.lease_s))
             self._sessions[nonce] = session

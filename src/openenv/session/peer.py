@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import msgspec
 
-from openenv.errors import CapacityReached, OpenEnvError, SessionNotFound
+from openenv.errors import CapacityReached, OpenEnvError, ServerDraining, SessionNotFound
 from openenv.protocol import (
     Close,
     Closed,
@@ -21,6 +22,7 @@ from openenv.protocol import (
     McpReply,
     Open,
     Opened,
+    Progress,
     Queued,
     Reply,
     Request,
@@ -31,6 +33,7 @@ from openenv.protocol import (
     Step,
     transcoded,
 )
+from openenv.session.chronicle import FORM
 from openenv.session.departed import Ending, lost
 from openenv.session.engine import SessionEngine
 from openenv.session.lifecycle import Phase
@@ -38,7 +41,10 @@ from openenv.session.openings import Openings
 from openenv.session.session import Session
 from openenv.session.shared import SharedSession
 
-__all__ = ["Peer"]
+__all__ = ["PROGRESS_EVERY_S", "Peer"]
+
+PROGRESS_EVERY_S = 5.0
+"""Seconds after which a client is told that its request is still running, again and again."""
 
 log = logging.getLogger("openenv.session")
 
@@ -95,12 +101,15 @@ class Peer:
     def answers_at_once(self, request: Request) -> bool:
         """Whether ``answer`` returns without giving the event loop to others in between."""
         session = self._sessions.get(request.session)
-        return session is not None and session.answers_at_once
+        if session is None or not session.answers_at_once:
+            return False
+        return not (isinstance(request, Step | Reset) and request.timeout_s is not None)
 
     async def answer(self, request: Request) -> Frame | None:
         """Do what is asked. A resent request does not run again: it gets the reply of its first run."""
         if request.id == 0 or isinstance(request, Open | Resume):  # these may always be asked again
-            return self._codec.encode(await self._run(request))
+            reply = await self._run(request)
+            return None if self._is_kept_silent(request, reply) else self._codec.encode(reply)
         try:
             session = self._session(request)
             form, frame = await session.numbered.answer(request, partial(self._run_framed, request))
@@ -134,10 +143,28 @@ class Peer:
             if name:
                 self._engine.leases.let_go(session)
             else:
-                await self._engine.end(session, Ending.CONNECTION_LOST)
+                await self._engine.endings.end(session, Ending.CONNECTION_LOST)
+
+    def _is_kept_silent(self, request: Request, reply: Reply) -> bool:
+        """Whether not to answer: of a session that the next server goes on with, its client will ask that one."""
+        return (
+            self._codec.subprotocol is not None
+            and isinstance(reply, Failed)
+            and reply.code == ServerDraining.code
+            and not isinstance(request, Open)
+        )
 
     async def _run_framed(self, request: Request) -> Kept:
-        reply = await self._run(request)
+        if self.answers_at_once(request):
+            reply = await self._run(request)
+        else:
+            progress = _Progress(self._engine.endings.in_background, partial(self._notify_progress, request))
+            try:
+                reply = await self._run(request)
+            finally:
+                progress.stop()
+        if self._is_kept_silent(request, reply):
+            return self._codec.subprotocol, None
         try:
             return self._framed(reply)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw must be an answer too
@@ -149,7 +176,10 @@ class Peer:
 
     def _framed(self, reply: Reply) -> Kept:
         # encoded now: the environment may use its objects again for its next answer
-        return self._codec.subprotocol, self._codec.encode(reply)
+        form = self._codec.subprotocol
+        session = self._sessions.get(reply.session) if form == FORM else None
+        written = session.framed(reply) if session is not None else None
+        return form, self._codec.encode(reply) if written is None else written
 
     async def _run(self, request: Request) -> Reply:
         try:
@@ -174,9 +204,9 @@ class Peer:
 
     async def _open(self, request: Open) -> Reply:
         def moved(position: int) -> None:
-            self._engine.in_background(self._notify(Queued(nonce=request.nonce, position=position)))
+            self._engine.endings.in_background(self._notify(Queued(nonce=request.nonce, position=position)))
 
-        opening = asyncio.create_task(self._openings.open(request.nonce, request.queue_timeout_s, moved))
+        opening = asyncio.create_task(self._opened(request, moved))
         self._waiting.add(opening)
         try:
             session = await opening
@@ -188,8 +218,12 @@ class Peer:
         self._hold(session)
         return Opened(session=session.id, nonce=request.nonce, token=session.token, lease_s=self._engine.leases.lease_s)
 
+    async def _opened(self, request: Open, moved: Callable[[int], None]) -> Session:
+        source = await self._engine.recovery.find(request.fork, request.token) if request.fork else None
+        return await self._openings.open(request.nonce, request.queue_timeout_s, moved, source)
+
     async def _resume(self, request: Resume) -> Reply:
-        session = self._engine.sessions.owned(request.session, request.token)
+        session = await self._engine.recovery.find(request.session, request.token)
         self._hold(session)
         return Resumed(last_id=session.numbered.highest, lease_s=self._engine.leases.lease_s)
 
@@ -204,9 +238,12 @@ class Peer:
 
     def _ended(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
-        if session.ending is not None and session.ending is not Ending.CLOSED:  # its client knows that
+        if session.ending not in (None, Ending.CLOSED, Ending.SUSPENDED):  # its client knows, or need not know
             notice = Ended(session=session.id, reason=session.ending.value, message=session.ending.told)
-            self._engine.in_background(self._notify(notice, after=session))
+            self._engine.endings.in_background(self._notify(notice, after=session))
+
+    async def _notify_progress(self, request: Request, elapsed_s: float) -> None:
+        await self._notify(Progress(session=request.session, id=request.id, elapsed_s=elapsed_s))
 
     async def _notify(self, notice: Reply, after: Session | None = None) -> None:
         """Send a notice, if need be after all answers of a session."""
@@ -227,7 +264,7 @@ class Peer:
         return self._session(request).state()
 
     async def _close(self, request: Close) -> Reply:
-        await self._engine.close(self._session(request))
+        await self._session(request).close()
         return Closed()
 
     async def _mcp(self, request: Mcp) -> Reply:
@@ -235,6 +272,28 @@ class Peer:
         answered = {"code": -32603, "message": f"{self._engine.spec.name} serves no MCP tools"}
         asked_id = asked.get("id") if isinstance(asked, dict) else None
         return McpReply(payload={"jsonrpc": "2.0", "id": asked_id, "error": answered})
+
+
+class _Progress:
+    """Tells every few seconds that a request is still running."""
+
+    def __init__(
+        self,
+        in_background: Callable[[Coroutine[Any, Any, None]], None],
+        tell: Callable[[float], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._in_background = in_background
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(PROGRESS_EVERY_S, self._due)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _due(self) -> None:
+        self._in_background(self._tell(round(self._loop.time() - self._began, 3)))
+        self._timer = self._loop.call_later(PROGRESS_EVERY_S, self._due)
 
 
 def _unforeseen(error: Exception, request: Request) -> Failed:

@@ -28,6 +28,11 @@ class Places:
         self._line = WaitingLine(self.give_back, clock=clock)
 
     @property
+    def capacity(self) -> int:
+        """How many there are."""
+        return self._capacity()
+
+    @property
     def waiting(self) -> int:
         """How many wait for one."""
         return len(self._line)

@@ -3,99 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
-from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed, RewardInvalid
-from openenv.protocol import Observed, Reset, StateIs, Step
+from msgspec import structs
+
+from openenv.environment import EnvironmentPlan
+from openenv.errors import (
+    ActionInvalid,
+    EpisodeLost,
+    NotRestorable,
+    ObservationInvalid,
+    OpenEnvError,
+    RewardInvalid,
+    StepTimeout,
+)
+from openenv.protocol import Failed, Observed, Reply, Reset, StateIs, Step
+from openenv.session.chronicle import Chronicle, digest, token_of
 from openenv.session.departed import Ending, lost
-from openenv.session.executors import EnvironmentExit, Executor
+from openenv.session.history import Diverged, History, Move, evidence
+from openenv.session.host import Host
+from openenv.session.isolation import WorkerDied
 from openenv.session.lifecycle import Operation, Phase, refusal
 from openenv.session.once import KeyedRequests, NumberedRequests
-from openenv.session.outcome import checked_state, observed
-from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
-from openenv.session.spec import AnyEnvironment, EnvironmentSpec
+from openenv.session.placement import Placement
+from openenv.session.survivor import Home, Survivor
 
 __all__ = ["Session"]
 
+SNAPSHOT_EVERY = 50
+"""Moves after which a class that can be played again, and takes snapshots too, is asked for one."""
+
 log = logging.getLogger("openenv.session")
+
+T = TypeVar("T")
 
 
 class Session:
-    """Server-side life of one environment. Requests take turns; every environment call goes to one executor.
+    """Server-side life of one environment. Requests take turns; every call goes to one host.
 
-    Made by ``Session.open``. After ``close`` every request is refused, with ``SessionClosed`` or, where it was not its
+    After ``close`` every request is refused, with ``SessionClosed`` or, where it was not its
     client that closed it, with ``EpisodeLost``.
 
     Attributes:
         id: Its name; who knows it can send it single requests.
         token: What a connection has to show to go on with it.
+        token_digest: All that is known of the token where another server made it.
+        chronicle: Tells the journal, if there is one.
+        recalled: Answers of before the server was started again, by idempotency key.
         phase: Where it stands.
         requests: How many were asked of the environment.
         numbered: The requests that came over connections.
         keyed: Those that came with a key, as HTTP status and body.
         ending: Why it ended or is about to.
+
+    Args:
+        host: Where its environment lives.
+        home: Gives it another one when that is lost.
+        proves: Whether to keep a digest of each answer, to compare it when the episode is played again.
+        session_id: Its name; drawn if empty.
+        nonce: What it was opened with; its token follows from it, so that it can be told again.
     """
 
-    def __init__(self, spec: EnvironmentSpec, executor: Executor, environment: AnyEnvironment) -> None:
-        self.id = secrets.token_hex(8)
-        self.token = secrets.token_urlsafe(24)
+    def __init__(self, host: Host, home: Home, *, proves: bool = False, session_id: str = "", nonce: str = "") -> None:
+        self.id = session_id or secrets.token_hex(8)
+        self.token = token_of(nonce, self.id) if nonce else secrets.token_urlsafe(24)
+        self.token_digest = digest(self.token)
+        self.chronicle: Chronicle | None = None
+        self.recalled: dict[str, Observed | Failed] = {}
         self.phase = Phase.FRESH
         self.requests = 0
         self.numbered: NumberedRequests[tuple[str | None, str | bytes | None]] = NumberedRequests()
         self.keyed: KeyedRequests[tuple[int, bytes]] = KeyedRequests()
         self.ending: Ending | None = None
-        self._spec = spec
-        self._executor = executor
-        self._environment = environment
-        self._plan = EnvironmentPlan.of(type(environment))
+        self._environment = Survivor(host, home)
+        self._proves = proves
+        self._frame: tuple[Observed, str] | None = None  # the last answer, where the journal wanted its frame
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self._on_closed: list[Callable[[Session], None]] = []
 
-    @staticmethod
-    async def open(spec: EnvironmentSpec, executor: Executor) -> Session:
-        """Build the environment where it is to live.
-
-        Raises:
-            FactoryFailed: Its constructor raised, or did not give an Environment.
-        """
-        try:
-            environment = await executor.call(CREATE, spec.factory)
-        except asyncio.CancelledError:
-            await executor.stop()
-            raise
-        except BaseException as error:  # whatever the author's constructor raises, also sys.exit
-            await executor.stop()
-            log.exception("%s could not be built", spec.name)
-            raised = error.raised if isinstance(error, EnvironmentExit) else error
-            raise FactoryFailed(f"{spec.name} could not be built: {_told(raised)}") from raised
-        if not isinstance(environment, Environment):
-            await executor.stop()
-            raise FactoryFailed(
-                f"the factory of {spec.name} returned a {type(environment).__name__}, which is no Environment"
-            )
-        try:
-            return Session(spec, executor, environment)
-        except BaseException:  # a class that cannot be served
-            await executor.call(CLOSE, environment.close)
-            await executor.stop()
-            raise
-
     @property
     def placement(self) -> Placement:
         """Where the environment lives."""
-        return self._executor.placement
+        return self._environment.host.placement
 
     @property
     def answers_at_once(self) -> bool:
         """Whether requests are answered without giving the event loop to others in between."""
-        return self._executor.immediate
+        return self._environment.host.immediate
 
     @property
     def is_busy(self) -> bool:
@@ -108,45 +107,58 @@ class Session:
         return self._closing is not None
 
     @property
+    def can_come_back(self) -> bool:
+        """Whether the journal has all that another server needs to go on with it."""
+        history = self._environment.history
+        return self.chronicle is not None and (self.phase is Phase.FRESH or history.is_whole)
+
+    @property
     def plan(self) -> EnvironmentPlan:
         """What the environment's class takes."""
-        return self._plan
+        return self._environment.plan
 
-    async def reset(self, request: Reset) -> Observed:
+    async def reset(self, request: Reset, key: str = "") -> Observed:
         """Begin an episode. A strict environment always gets a seed and an episode id, drawn if not given.
+
+        After a loss this is what goes on, with another environment.
 
         Raises:
             ActionInvalid: An option that ``reset`` does not take.
             ExecutionFailed, ObservationInvalid, RewardInvalid: The environment's own failure.
+            StepTimeout: It did not answer in time.
+            EpisodeLost: It died of it.
         """
         async with self._turn:
             self._admit(Operation.RESET)
-            seed, episode_id = request.seed, request.episode_id
-            if self._plan.lifecycle == "strict":
-                seed = secrets.randbits(32) if seed is None else seed
-                episode_id = secrets.token_hex(8) if episode_id is None else episode_id
-            keywords = self._keywords(self._plan.reset, {"seed": seed, "episode_id": episode_id}, request.options)
-            self.phase = Phase.FRESH
-            returned = await self._call(RESET, partial(self._reset, seed, keywords))
-            reply = self._leave(returned, "reset")
-            reply.seed, reply.episode_id = seed, episode_id
-            return reply
+            if self.phase is Phase.LOST:
+                await self._environment.renew()
+                self.phase = Phase.FRESH
+            if self.plan.lifecycle == "strict":
+                request = structs.replace(
+                    request,
+                    seed=secrets.randbits(32) if request.seed is None else request.seed,
+                    episode_id=secrets.token_hex(8) if request.episode_id is None else request.episode_id,
+                )
+            before, self.phase = self.phase, Phase.FRESH
+            try:
+                return await self._move(request, key)
+            except ActionInvalid:  # refused before the environment moved
+                self.phase = before
+                raise
 
-    async def step(self, request: Step) -> Observed:
+    async def step(self, request: Step, key: str = "") -> Observed:
         """Take an action. An action that does not fit is refused before the environment moves.
 
         Raises:
             ResetNeeded, EpisodeDone, ActionInvalid: Refused; the environment did not move.
             ExecutionFailed: The environment raised.
             ObservationInvalid, RewardInvalid: The step has counted, its answer could not be used.
+            StepTimeout: It did not answer in time; ``details["usable"]`` says whether the episode goes on.
+            EpisodeLost: The environment is gone.
         """
         async with self._turn:
             self._admit(Operation.STEP)
-            action = self._spec.parse_action(request.action)
-            own = {} if request.timeout_s is None else {"timeout_s": request.timeout_s}
-            keywords = self._keywords(self._plan.step, own, request.options) if own or request.options else {}
-            returned = await self._call(STEP, partial(self._step, action, keywords))
-            return self._leave(returned, "step")
+            return await self._move(request, key)
 
     async def state(self) -> StateIs:
         """Where the episode stands.
@@ -156,14 +168,13 @@ class Session:
         """
         async with self._turn:
             self._admit(Operation.STATE)
-            found = await self._call(STATE, lambda: self._environment.state)
-            return StateIs(state=checked_state(found, self._plan.name))
+            return await self._safely(self._environment.state())
 
     async def metadata(self) -> Any:
         """What the environment says of itself."""
         async with self._turn:
             self._admit(Operation.STATE)
-            return await self._call(STATE, self._environment.get_metadata)
+            return await self._safely(self._environment.metadata())
 
     def when_closed(self, callback: Callable[[Session], None]) -> None:
         """Have ``callback`` called once the environment is closed, whoever closes it and whether or not that raised."""
@@ -202,9 +213,8 @@ class Session:
         async with self._turn:
             self.phase = Phase.CLOSED
             try:
-                await self._call(CLOSE, self._environment.close)
+                await self._environment.close()
             finally:
-                await self._executor.stop()
                 for callback in list(self._on_closed):
                     callback(self)
 
@@ -212,66 +222,123 @@ class Session:
         self.requests += 1
         if self.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
             raise lost(self.ending)
-        error = refusal(self._plan.lifecycle, self.phase, operation)
+        gone = self._environment.lost
+        if gone is not None and self.phase is Phase.LOST and operation is not Operation.RESET:
+            raise EpisodeLost(gone.message, details=dict(gone.details))
+        error = refusal(self.plan.lifecycle, self.phase, operation)
         if error is not None:
             raise error
 
-    def _keywords(self, takes: KeywordFilter, own: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        """The keyword arguments of a call: ours where the signature takes them, the caller's options besides."""
-        unknown = takes.unknown(options)
-        if unknown and self._plan.lifecycle == "strict":
-            known = ", ".join(sorted(takes.names)) or "none"
-            raise ActionInvalid(
-                f"{self._plan.name} does not take {', '.join(unknown)}; it takes: {known}",
-                details={"errors": [{"loc": [n], "msg": "unexpected argument", "type": "extra"} for n in unknown]},
-            )
-        return takes.known({**options, **own})
-
-    def _reset(self, seed: int | None, keywords: dict[str, Any]) -> Any:
-        self._environment.reseed(seed)
-        act = self._environment.reset_async if self._plan.is_async else self._environment.reset
-        return _transformed(act(**keywords), self._environment)
-
-    def _step(self, action: Any, keywords: dict[str, Any]) -> Any:
-        act = self._environment.step_async if self._plan.is_async else self._environment.step
-        return _transformed(act(action, **keywords), self._environment)
-
-    async def _call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+    async def _move(self, request: Move, key: str) -> Observed:
+        """Ask the environment, with the phase, the history and the record that follow from its answer."""
+        began = time.time()
+        if self.chronicle is not None:
+            self.chronicle.check()
         try:
-            return await self._executor.call(kind, function)
-        except (EnvironmentFailure, asyncio.CancelledError):
+            reply = await self._environment.move(request)
+        except (ActionInvalid, EpisodeLost):  # refused before the environment moved; there is none any more
+            self._look()
             raise
-        except BaseException as error:  # whatever the author's code raises, also sys.exit
-            raised = error.raised if isinstance(error, EnvironmentExit) else error
-            log.debug("%s raised", self._plan.name, exc_info=raised)
-            raise ExecutionFailed(_told(raised), details={"exception": type(raised).__name__}) from raised
-
-    def _leave(self, returned: Any, operation: str) -> Observed:
-        self.phase = Phase.RUNNING  # it has moved, whatever it returned
-        try:
-            reply = observed(returned, operation)
-        except RewardInvalid as error:
-            self.phase = Phase.DONE if error.details["done"] else Phase.RUNNING
+        except OpenEnvError as error:
+            self._look()
+            if isinstance(error, RewardInvalid):
+                self.phase = Phase.DONE if error.details["done"] else Phase.RUNNING
+            elif isinstance(error, ObservationInvalid):
+                self.phase = Phase.RUNNING
+            await self._note(request, error, key, began)
             raise
-        if reply.done:
-            self.phase = Phase.DONE
+        self.phase = Phase.DONE if reply.done else Phase.RUNNING
+        reply.session, reply.id = request.session or self.id, request.id
+        if isinstance(request, Reset):
+            reply.seed, reply.episode_id = request.seed, request.episode_id
+        await self._note(request, reply, key, began)
         return reply
 
+    def framed(self, reply: Reply) -> str | None:
+        """The frame of the reply that was answered last, where it was made for the journal already."""
+        return self._frame[1] if self._frame is not None and self._frame[0] is reply else None
 
-def _transformed(returned: Any, environment: AnyEnvironment) -> Any:
-    """The environment's transform applied to what it returned, now or when it was awaited."""
-    if environment.transform is None:
-        return returned
-    if inspect.isawaitable(returned):
-        return _transformed_later(returned, environment.transform)
-    return environment.transform(returned)
+    async def _note(self, request: Move, answer: Observed | OpenEnvError, key: str, began: float) -> None:
+        plan, history = self.plan, self._environment.history
+        if plan.deterministic and not (isinstance(answer, StepTimeout) or self._environment.is_unsure):
+            history.add(request, evidence(answer, plan.volatile) if self._proves else None, plan.volatile)
+        if isinstance(answer, StepTimeout) and answer.details["usable"] and not self._environment.is_unsure:
+            return  # it was undone: asked again, it runs
+        if self.chronicle is not None:
+            frame = await self.chronicle.moved(request, answer, key=key, began=began)
+            self._frame = (answer, frame) if isinstance(answer, Observed) and frame is not None else None
+        if plan.snapshots and (self._proves or self.chronicle is not None) and self.phase is not Phase.LOST:
+            await self._keep_snapshot()
 
+    async def _keep_snapshot(self) -> None:
+        """Have what follows begin at a snapshot: always, or of a class that can be played now and then."""
+        if self.plan.deterministic and len(self._environment.history.moves) < SNAPSHOT_EVERY:
+            return
+        try:
+            data = await self._environment.snapshot()
+        except OpenEnvError:
+            log.exception("a snapshot of %s failed; its episode cannot be restored", self.plan.name)
+            self._environment.history.spoil()
+            return
+        self._environment.history.rebase(data)
+        if self.chronicle is not None:
+            await self.chronicle.snapshot(data)
 
-async def _transformed_later(returned: Any, transform: Callable[[Any], Any]) -> Any:
-    return transform(await returned)
+    async def branch(self) -> tuple[History, Phase]:
+        """What brings another environment to where this one stands.
 
+        Raises:
+            NotRestorable: Its class neither is deterministic nor takes snapshots.
+            EpisodeLost, SessionClosed: There is nothing to branch.
+        """
+        async with self._turn:
+            self._admit(Operation.STATE)
+            if self.phase is Phase.FRESH:
+                return History(), self.phase
+            if self.plan.snapshots:
+                history = History()
+                history.rebase(await self._safely(self._environment.snapshot()))
+                return history, self.phase
+            if not self._environment.history.is_whole:
+                raise NotRestorable(
+                    f"an episode of {self.plan.name} cannot be branched: set deterministic = True if the same seed and "
+                    "actions always give the same answers, or write snapshot() and restore()"
+                )
+            return self._environment.history.copy(), self.phase
 
-def _told(error: BaseException) -> str:
-    """An error of the author's code in one line: its type and its text."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    def stand(self, history: History, phase: Phase) -> None:
+        """Take note of where the environment stands that this session was given."""
+        self.phase = phase
+        self._environment.stand(history)
+
+    async def follow(self, other: Session) -> None:
+        """Bring the environment, which is fresh, to where another session's stands.
+
+        Raises:
+            NotRestorable, EpisodeLost, SessionClosed: As ``branch`` does.
+            EpisodeLost: Played again, the episode went another way.
+        """
+        history, phase = await other.branch()
+        if history.snapshot is not None:  # the journal cannot tell how it came to stand there
+            self.chronicle = None
+        try:
+            await history.play(self._environment.host, self._tell_again)
+        except (Diverged, WorkerDied) as error:
+            raise lost(Ending.DIVERGED, str(error)) from error
+        self.stand(history, phase)
+
+    async def _tell_again(self, move: Move, answer: Observed | OpenEnvError) -> None:
+        if self.chronicle is not None:
+            await self.chronicle.moved(structs.replace(move, id=0), answer, key="", began=time.time())
+
+    async def _safely(self, call: Awaitable[T]) -> T:
+        """Await a call to the environment; note if it is lost by that."""
+        try:
+            return await call
+        finally:
+            self._look()
+
+    def _look(self) -> None:
+        """See whether the environment is gone."""
+        if self._environment.lost is not None:
+            self.phase = Phase.LOST

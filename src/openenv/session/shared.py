@@ -89,4 +89,4 @@ class SharedSession:
             if session.is_busy:
                 raise self._engine.full()
             self._session, self._gave_way = None, True
-            await self._engine.end(session, Ending.GAVE_WAY)
+            await self._engine.endings.end(session, Ending.GAVE_WAY)

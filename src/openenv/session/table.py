@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 
-from openenv.errors import EpisodeLost, SessionNotFound
+from openenv.errors import SessionError, SessionNotFound
+from openenv.session.chronicle import digest
 from openenv.session.departed import Departed, Ending, lost
 from openenv.session.session import Session
 
@@ -57,11 +58,15 @@ class SessionTable:
             SessionNotFound: There is none, or the token is another one's.
         """
         session = self.get(session_id)
-        if not hmac.compare_digest(session.token.encode(), token.encode()):
+        if not hmac.compare_digest(session.token_digest, digest(token)):
             raise SessionNotFound(f"no session {session_id!r} with that token")
         return session
 
-    def why_gone(self, name: str) -> EpisodeLost | None:
+    def note_gone(self, name: str, ending: Ending) -> None:
+        """Take note of a session that ended before it was here."""
+        self._departed.note(ending, name)
+
+    def why_gone(self, name: str) -> SessionError | None:
         """The error for a session that is gone, by its id or another name; ``None`` if not known."""
         ending = self._departed.why(name)
         return None if ending is None else lost(ending)

@@ -105,6 +105,12 @@ class EnvironmentContract:
     def test_r18_its_entry_point_is_its_client(self) -> None:
         self._hold(Rule.R18)
 
+    def test_r19_what_is_deterministic_answers_alike(self) -> None:
+        self._hold(Rule.R19)
+
+    def test_r20_a_snapshot_is_the_whole_state(self) -> None:
+        self._hold(Rule.R20)
+
     def test_it_can_be_served_and_played(self) -> None:
         evidence = self._evidence()
         app = create_app(type(self).environment, evidence.spec.action_type, evidence.spec.observation_type)

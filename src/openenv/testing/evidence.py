@@ -19,6 +19,7 @@ from openenv.protocol import EncodingFailed, to_json
 from openenv.schema import json_schema, sample
 from openenv.session import AnyEnvironment, EnvironmentSpec
 from openenv.testing.player import Closing, Moment, Player
+from openenv.testing.restoring import Restoring, restoring
 from openenv.types import Action, Observation
 
 __all__ = ["Actions", "Evidence", "Play", "Settings", "declared", "gather", "new_action"]
@@ -65,15 +66,19 @@ class Play:
     moments: list[Moment]
     closing: Closing
 
-    def trace(self, seed: int) -> list[tuple[str, bytes | None]]:
-        """Operations and observations of the first episode with that seed."""
-        found: list[tuple[str, bytes | None]] = []
+    def episode(self, seed: int) -> list[Moment]:
+        """The calls of the first episode with that seed."""
+        found: list[Moment] = []
         for moment in self.moments:
             if moment.operation == "reset" and found:
                 break
             if moment.seed == seed:
-                found.append((moment.operation, moment.json))
+                found.append(moment)
         return found
+
+    def trace(self, seed: int) -> list[tuple[str, bytes | None]]:
+        """Operations and observations of that episode."""
+        return [(moment.operation, moment.json) for moment in self.episode(seed)]
 
 
 @dataclass
@@ -91,6 +96,7 @@ class Evidence:
             are allowed, ``turn-main`` and ``turn-other`` are ``again`` and ``other`` stepped in turn.
         threads: Names of the threads that were left.
         cls: The environment's class, once an instance could be built.
+        restoring: What came of a snapshot, where the class takes them.
     """
 
     spec: EnvironmentSpec
@@ -101,6 +107,7 @@ class Evidence:
     plays: dict[str, Play] = field(default_factory=dict)
     threads: list[str] = field(default_factory=list)
     cls: type[AnyEnvironment] | None = None
+    restoring: Restoring | None = None
 
     @property
     def moments(self) -> list[Moment]:
@@ -139,6 +146,10 @@ async def _play_all(evidence: Evidence, settings: Settings) -> None:
     evidence.plays["main"] = await _play(spec, [*range(first, first + settings.episodes), first], steps, actions)
     evidence.plays["again"] = await _play(spec, [first], steps, actions)
     evidence.plays["other"] = await _play(spec, [second], steps, actions)
+    taken = sum(moment.operation == "step" for moment in evidence.plays["again"].moments)
+    if taken and spec.plan is not None and spec.plan.snapshots:
+        rng = random.Random(first)  # noqa: S311 - tests, not secrets
+        evidence.restoring = await restoring(spec, first, [actions.draw(rng) for _ in range(taken)])
     evidence.plays["idle"] = await _play(spec, [], steps, actions)
     if spec.plan is not None and spec.plan.concurrent:
         try:

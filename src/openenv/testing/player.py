@@ -148,7 +148,7 @@ class Player:
         closing = Closing()
         both = partial(closing.close_twice, self._environment.close)
         self._environment.close = both  # type: ignore[method-assign]  # the session calls it where the environment lives
-        await self._engine.close(self._session)
+        await self._session.close()
         return closing
 
     async def _note(self, operation: str, request: Reset | Step) -> Moment:

@@ -88,6 +88,16 @@ class Rule(Enum):
         'write it below [project.entry-points."openenv.environments"] in pyproject.toml, and install the package again',
     )
 
+    R19 = (
+        "Where deterministic is true, the same seed and actions give the same answers in another environment.",
+        "draw everything random from self.rng, keep clocks and ids out of the observation, name fields that may differ "
+        "in volatile, or set deterministic to False",
+    )
+    R20 = (
+        "An environment that was restored from a snapshot answers like the one that it was taken of.",
+        "let snapshot hold all that a later step depends on, the state of self.rng included, and let restore set it",
+    )
+
     def __init__(self, says: str, mend: str) -> None:
         self.says = says
         self.mend = mend

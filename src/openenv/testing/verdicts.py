@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from openenv.errors import ActionInvalid, ExecutionFailed, ObservationInvalid, OpenEnvError, RewardInvalid
 from openenv.protocol import EncodingFailed, Observed, http_observation, to_json
+from openenv.testing.difference import first_difference
 from openenv.testing.evidence import Evidence
 from openenv.testing.packaging import Package, entry_point_fault, manifest_fault, package_of
 from openenv.testing.player import Moment
@@ -165,12 +166,12 @@ def _in_turn(evidence: Evidence) -> str | None:
         return f"a second one beside the first: {evidence.bad_pair}"
     if "turn-main" not in evidence.plays:
         raise NotTold("SUPPORTS_CONCURRENT_SESSIONS is not set")
-    if evidence.plays["main"].trace(evidence.seed) != evidence.plays["again"].trace(evidence.seed):
+    if _later_difference(evidence) is not None:
         raise NotTold("the same seed and actions give different episodes, so a difference would prove nothing")
     for alone, together, seed in ("again", "turn-main", evidence.seed), ("other", "turn-other", evidence.seed + 1):
         pairs = zip(evidence.plays[alone].trace(seed), evidence.plays[together].trace(seed), strict=False)
         for number, (expected, found) in enumerate(pairs):
-            if expected != found:
+            if expected[0] != found[0] or first_difference(expected[1], found[1], _volatile(evidence)) is not None:
                 call = "reset" if number == 0 else f"step {number}"
                 return f"{call} gave {_short(found[1])} beside another environment, {_short(expected[1])} alone"
     return None
@@ -194,6 +195,51 @@ def _entry_point(evidence: Evidence) -> str | None:
     return entry_point_fault(package, evidence.spec)
 
 
+def _deterministic(evidence: Evidence) -> str | None:
+    if evidence.spec.plan is None or not evidence.spec.plan.deterministic:
+        raise NotTold("deterministic is not set")
+    difference = _later_difference(evidence)
+    return None if difference is None else f"played twice, {difference}"
+
+
+def _later_difference(evidence: Evidence) -> str | None:
+    """Where an episode differs that was played in two instances."""
+    volatile = _volatile(evidence)
+    pairs = zip(evidence.plays["main"].episode(evidence.seed), evidence.plays["again"].moments, strict=False)
+    for first, second in pairs:
+        if type(first.error) is not type(second.error):
+            return f"{_where(first)} gave {_outcome(first)}, then {_outcome(second)}"
+        difference = first_difference(first.json, second.json, volatile)
+        if difference is not None:
+            return f"{_where(first)}: {difference}"
+        if first.done is not second.done:
+            return f"{_where(first)}: done was {first.done}, then {second.done}"
+    return None
+
+
+def _volatile(evidence: Evidence) -> frozenset[str]:
+    return evidence.spec.plan.volatile if evidence.spec.plan is not None else frozenset()
+
+
+def _restored(evidence: Evidence) -> str | None:
+    plan, found = evidence.spec.plan, evidence.restoring
+    if plan is None or not plan.snapshots:
+        raise NotTold("it takes no snapshots")
+    if found is None:
+        raise NotTold("no step could be played")
+    if found.failed is not None:
+        return found.failed
+    if _later_difference(evidence) is not None:
+        raise NotTold("the same seed and actions give different episodes, so a difference would prove nothing")
+    for number, ((kind, first), (other, second)) in enumerate(zip(found.original, found.restored, strict=True), 1):
+        if kind != other:
+            return f"step {number} after the snapshot gave {kind}, restored {other}"
+        difference = first_difference(first, second, plan.volatile)
+        if difference is not None:
+            return f"step {number} after the snapshot: {difference}"
+    return None
+
+
 _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R01: _usable,
     Rule.R02: _reset_type,
@@ -213,6 +259,8 @@ _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R16: _metadata,
     Rule.R17: _manifest,
     Rule.R18: _entry_point,
+    Rule.R19: _deterministic,
+    Rule.R20: _restored,
 }
 
 
@@ -258,6 +306,10 @@ def _where(moment: Moment) -> str:
     call = "reset" if moment.operation == "reset" else f"step {moment.steps}"
     refused = " (refused)" if isinstance(moment.error, ActionInvalid) else ""
     return f"{call} with seed {moment.seed}{refused}"
+
+
+def _outcome(moment: Moment) -> str:
+    return "an observation" if moment.error is None else str(moment.error)
 
 
 def _name(value: Any) -> str:

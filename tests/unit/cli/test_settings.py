@@ -24,9 +24,12 @@ def test_every_variable_is_read() -> None:
             "OPENENV_HOST": "::1",
             "OPENENV_PORT": "0",
             "OPENENV_MAX_SESSIONS": "12",
+            "OPENENV_IMAGE_DIGEST": "sha256:12ab",
         }
     )
-    assert found == Settings(debug=True, store=Path("kept/here"), host="::1", port=0, max_sessions=12)
+    assert found == Settings(
+        debug=True, store=Path("kept/here"), host="::1", port=0, max_sessions=12, image_digest="sha256:12ab"
+    )
     assert load_settings({"OPENENV_DEBUG": "off"}).debug is False
 
 

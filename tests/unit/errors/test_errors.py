@@ -21,6 +21,7 @@ V1_CODES = {
     "SESSION_ERROR",
 }
 BUILTIN_BASES = {
+    "StepTimeout": TimeoutError,
     "ConfigurationError": ValueError,
     "EnvironmentNotFound": LookupError,
     "MissingExtra": ImportError,
@@ -140,7 +141,7 @@ def test_a_code_becomes_the_class_that_was_raised(cls: type[OpenEnvError]) -> No
 
 
 def test_an_unknown_code_stays_readable() -> None:
-    error = error_from_code("STEP_TIMEOUT", "too slow", {"timeout_s": 1})
+    error = error_from_code("OUT_OF_TIME", "too slow", {"timeout_s": 1})
     assert type(error) is OpenEnvError
-    assert (str(error), error.details) == ("STEP_TIMEOUT: too slow", {"timeout_s": 1})
-    assert error_from_code("STEP_TIMEOUT", "too slow").details == {}
+    assert (str(error), error.details) == ("OUT_OF_TIME: too slow", {"timeout_s": 1})
+    assert error_from_code("OUT_OF_TIME", "too slow").details == {}

@@ -72,7 +72,8 @@ async def test_every_reset_gets_them_and_the_record_tells(tmp_path: Path) -> Non
         plan = plan_episode(1, index)
         assert name == plan.id
         given = {"index": index, "kind": "a"}
-        assert events[0].request == {"seed": plan.seed, "episode_id": plan.id, **given}
+        lock = run.settings["environment_lock"]["digest"]
+        assert events[0].request == {"seed": plan.seed, "episode_id": plan.id, "lock": lock, **given}
         assert events[0].reply["observation"] == {"seed": plan.seed, "options": given}
 
 

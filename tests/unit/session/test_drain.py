@@ -88,7 +88,7 @@ def test_who_is_given_a_place_at_that_very_moment_leaves_nothing(when: int) -> N
         opened = await holder.open()
         waiting = wire.begin(Open(nonce="n", queue_timeout_s=600))
         await settled()
-        closing = asyncio.create_task(house.engine.close(holder.session(opened)))
+        closing = asyncio.create_task(holder.session(opened).close())
         for _ in range(when):
             await asyncio.sleep(0)
         await house.engine.drain()  # all of it: nothing may be there afterwards
@@ -242,7 +242,7 @@ async def test_requests_of_a_session_that_is_ending_are_told(clock: Clock) -> No
 async def test_a_place_is_counted_until_close_has_returned(clock: Clock) -> None:
     house = House(clock, on_close="wait")
     session = await house.engine.open()
-    closing = asyncio.create_task(house.engine.close(session))
+    closing = asyncio.create_task(session.close())
     await settled()
     assert house.engine.active == 1
     with pytest.raises(CapacityReached):

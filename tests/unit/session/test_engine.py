@@ -68,7 +68,7 @@ async def test_a_place_is_free_when_close_has_returned_and_not_before() -> None:
     cls = world(on_close="wait")
     engine = engine_of(cls, 1)
     session = await engine.open()
-    closing = asyncio.create_task(engine.close(session))
+    closing = asyncio.create_task(session.close())
     await waits(cls.ledger)
     with pytest.raises(CapacityReached):
         await engine.open(patient=False)
@@ -78,7 +78,7 @@ async def test_a_place_is_free_when_close_has_returned_and_not_before() -> None:
     with pytest.raises(CapacityReached):
         await engine.open(patient=False)
     cls.ledger.gate.set()
-    await engine.close(session)
+    await session.close()
     assert engine.active == 0
     assert cls.ledger.count("close") == 1
     with pytest.raises(EpisodeLost, match="its client closed it") as caught:
@@ -86,7 +86,7 @@ async def test_a_place_is_free_when_close_has_returned_and_not_before() -> None:
     assert caught.value.details == {"reason": "closed"}
     with pytest.raises(SessionNotFound, match="never opened here"):
         engine.sessions.get("nobody")
-    await engine.close(await engine.open())
+    await (await engine.open()).close()
     assert not threads_left()
 
 
@@ -132,7 +132,7 @@ async def test_close_waits_for_the_running_step() -> None:
     await session.reset(Reset())
     step = asyncio.create_task(session.step(step_of("wait")))
     await waits(cls.ledger)
-    closing = asyncio.create_task(engine.close(session))
+    closing = asyncio.create_task(session.close())
     await asyncio.sleep(0)
     assert cls.ledger.count("close") == 0
     cls.ledger.gate.set()
@@ -149,7 +149,7 @@ async def test_a_step_whose_caller_went_away_is_not_overtaken_by_close() -> None
     step = asyncio.create_task(session.step(step_of("wait")))
     await waits(cls.ledger)
     step.cancel()
-    closing = asyncio.create_task(engine.close(session))
+    closing = asyncio.create_task(session.close())
     await asyncio.gather(step, return_exceptions=True)
     assert cls.ledger.count("close") == 0
     cls.ledger.gate.set()
@@ -228,21 +228,31 @@ def test_there_is_a_place_at_least(capacity: int) -> None:
         engine_of(world(), capacity)
 
 
-def test_a_class_for_one_session_is_not_served_to_two() -> None:
+def test_a_class_for_one_session_is_served_to_several_in_processes_alone() -> None:
     cls = world(SUPPORTS_CONCURRENT_SESSIONS=False)
     assert engine_of(cls).capacity == 1
-    with pytest.raises(ConfigurationError, match="SUPPORTS_CONCURRENT_SESSIONS = True"):
-        engine_of(cls, 2)
+    assert [engine_of(cls, capacity).is_isolated for capacity in (1, 2)] == [False, True]
     engine = engine_of(cls, 1)
-    with pytest.raises(ConfigurationError):
+    engine.isolate("thread")
+    with pytest.raises(ConfigurationError, match="SUPPORTS_CONCURRENT_SESSIONS = True"):
         engine.resize(2)
     assert engine.capacity == 1
+    engine.isolate("process")
+    engine.resize(2)
+    assert (engine.capacity, engine.is_isolated) == (2, True)
 
 
-async def test_a_factory_for_one_session_is_not_served_to_two() -> None:
+async def test_where_no_process_can_import_it_a_start_says_so() -> None:
+    engine = engine_of(world(SUPPORTS_CONCURRENT_SESSIONS=False), 2)  # a class that was made in a function
+    with pytest.raises(ConfigurationError, match="cannot run in worker processes"):
+        await engine.start()
+    await engine.aclose()
+
+
+async def test_a_factory_for_one_session_is_not_served_to_two_where_no_process_can_import_it() -> None:
     cls = world(SUPPORTS_CONCURRENT_SESSIONS=False)
     engine = engine_of(factory_of(cls), 2)
-    with pytest.raises(ConfigurationError, match="SUPPORTS_CONCURRENT_SESSIONS = True"):
+    with pytest.raises(ConfigurationError, match="cannot run in worker processes"):
         await engine.open()
     assert engine.active == 0
     cls.ledger.check_closed_once()
@@ -326,14 +336,14 @@ async def test_odd_metadata_does_not_stop_the_server(answer: Any) -> None:
 
     engine = engine_of(world(get_metadata=get_metadata))
     assert (await engine.check()).name == "world"
-    await engine.close(await engine.open())
+    await (await engine.open()).close()
 
 
 async def test_ending_logs_what_closing_raised(caplog: pytest.LogCaptureFixture) -> None:
     engine = engine_of(world(on_close="exit"))
     session = await engine.open()
     with caplog.at_level(logging.ERROR, "openenv.session"):
-        await engine.end(session, Ending.IDLE)
+        await engine.endings.end(session, Ending.IDLE)
     assert "SystemExit: 3" in caplog.text
     with pytest.raises(EpisodeLost) as caught:
         engine.sessions.get(session.id)

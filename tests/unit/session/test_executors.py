@@ -18,7 +18,7 @@ from openenv.session.placement import STEP, SpeedRecord
 MAKERS = {
     "thread": lambda: ThreadExecutor(SpeedRecord(), "openenv-test"),
     "loop thread": lambda: LoopThreadExecutor(SpeedRecord(), "openenv-test"),
-    "inline": lambda: InlineExecutor(SpeedRecord()),
+    "inline": lambda: InlineExecutor(SpeedRecord(), "test"),
     "inline loop": lambda: InlineLoopExecutor(SpeedRecord()),
 }
 
@@ -70,7 +70,7 @@ async def test_nothing_an_environment_raises_looks_like_something_else(
 
 
 async def test_the_callers_task_is_whole_again_after_an_inline_call() -> None:
-    executor = InlineExecutor(SpeedRecord())
+    executor = InlineExecutor(SpeedRecord(), "test")
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
 
     def inside() -> Any:

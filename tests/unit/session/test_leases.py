@@ -287,7 +287,7 @@ async def test_a_place_that_comes_back_anyhow_costs_no_session(clock: Clock) -> 
     await wire.open("kept")
     await wire.cut()
     await house.passes(60)
-    closing = asyncio.create_task(house.engine.close(session))
+    closing = asyncio.create_task(session.close())
     await settled()
     waiting = other.begin(Open(nonce="new"))
     await settled()

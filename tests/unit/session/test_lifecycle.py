@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openenv.environment import Lifecycle
-from openenv.errors import EpisodeDone, ResetNeeded, SessionClosed
+from openenv.errors import EpisodeDone, EpisodeLost, ResetNeeded, SessionClosed
 from openenv.session.lifecycle import Operation, Phase, refusal
 
 
@@ -16,6 +16,9 @@ def test_every_phase_answers_every_operation(lifecycle: Lifecycle, phase: Phase,
     error = refusal(lifecycle, phase, operation)
     if phase is Phase.CLOSED:
         assert isinstance(error, SessionClosed)
+    elif phase is Phase.LOST and operation is not Operation.RESET:
+        assert isinstance(error, EpisodeLost)
+        assert "reset()" in error.message
     elif operation is Operation.STEP and lifecycle == "strict" and phase is not Phase.RUNNING:
         assert isinstance(error, ResetNeeded if phase is Phase.FRESH else EpisodeDone)
         assert "reset()" in error.message

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.session.still import Plain
-from tests.unit.session.worlds import Seen, World, engine_of, step_of, threads_left, world
+from tests.unit.session.worlds import World, engine_of, step_of, threads_left, world
 
 from openenv.protocol import Close, Closed, Failed, GetState, Observed, Open, Opened, Reset, StateIs, Step
-from openenv.session import Openings, Peer, SessionEngine, SharedSession
+from openenv.session import Openings, Peer, Session, SessionEngine, SharedSession
 
 
 async def _unheard(frame: object) -> None:
@@ -249,21 +249,21 @@ async def test_a_close_that_fails_is_told_and_the_session_is_gone() -> None:
     await line.end()
 
 
-async def test_what_nobody_foresaw_is_an_answer(line: Line, caplog: pytest.LogCaptureFixture) -> None:
-    class Odd:
-        def __bool__(self) -> bool:
-            raise ArithmeticError("neither true nor false")
+async def test_what_nobody_foresaw_is_an_answer(
+    line: Line, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def step(self: Session, request: Step, key: str = "") -> Any:
+        raise ArithmeticError("neither true nor false")
 
-    cls = world(step=lambda self, action: Seen.model_construct(done=Odd()))
-    odd = Line(cls)
-    session = await odd.open()
-    await odd.peer.answer(Reset(session=session, id=1))
+    monkeypatch.setattr(Session, "step", step)
+    session = await line.open()
+    await line.peer.answer(Reset(session=session, id=1))
     for _ in range(2):  # kept like any other reply
-        reply = await odd.peer.answer(Step(session=session, id=2, action=msgspec.Raw(b"{}")))
+        reply = await line.peer.answer(Step(session=session, id=2, action=msgspec.Raw(b"{}")))
         assert isinstance(reply, Failed)
         assert (reply.code, reply.id) == ("INTERNAL", 2)
         assert "neither true nor false" in reply.message
-    await odd.end()
+    await line.end()
     assert "failed inside the server" in caplog.text
 
 

@@ -163,7 +163,7 @@ async def test_a_class_may_insist_on_threads(base: type[World], as_factory: bool
         await session.reset(Reset())
         for _ in range(PROOF_STEPS + 1):
             await session.step(step_of())
-        await engine.close(session)
+        await session.close()
     assert threading.get_ident() not in {thread for _, _, thread in cls.ledger.entries}
 
 
@@ -180,4 +180,4 @@ async def test_an_asynchronous_class_with_tasks_of_its_own_keeps_its_own_loop() 
         await session.reset(Reset())
         for _ in range(PROOF_STEPS + 1):
             await session.step(step_of())
-        await engine.close(session)
+        await session.close()

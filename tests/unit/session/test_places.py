@@ -19,7 +19,7 @@ async def test_who_is_cancelled_when_the_place_comes_gives_it_on(clock: Clock) -
     await settled()
     asyncio.get_running_loop().call_soon(first.cancel)
     held.when_closed(lambda _: first.cancel())  # the place was granted a moment ago
-    await house.engine.close(held)
+    await held.close()
     await settled()
     assert first.cancelled()
     assert second.done()
@@ -35,13 +35,13 @@ def test_a_place_is_never_lost_to_who_is_cancelled(when: int) -> None:
         held = await house.engine.open()
         first, second = (asyncio.create_task(house.engine.open(queue_timeout_s=600)) for _ in range(2))
         await settled()
-        house.engine.end_soon(held, Ending.CLOSED)
+        house.engine.endings.end_soon(held, Ending.CLOSED)
         for _ in range(when):
             await asyncio.sleep(0)
         first.cancel()
         await settled()
         if not first.cancelled():  # it was there already
-            await house.engine.close(first.result())
+            await first.result().close()
             await settled()
         assert second.done()
         assert house.engine.active == 1
@@ -59,14 +59,14 @@ def test_a_place_is_never_lost_to_who_runs_out_of_patience(when: int) -> None:
         first = asyncio.create_task(house.engine.open(queue_timeout_s=5))
         second = asyncio.create_task(house.engine.open(queue_timeout_s=600))
         await settled()
-        house.engine.end_soon(held, Ending.CLOSED)
+        house.engine.endings.end_soon(held, Ending.CLOSED)
         for _ in range(when):
             await asyncio.sleep(0)
         clock.now += 5
         await settled()
         assert first.done()
         if first.exception() is None:
-            await house.engine.close(first.result())
+            await first.result().close()
             await settled()
         assert second.done()
         assert house.engine.active == 1

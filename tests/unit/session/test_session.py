@@ -241,7 +241,7 @@ async def test_a_close_that_fails_is_told_and_frees_the_place(base: type[World],
     engine = engine_of(cls)
     session = await engine.open()
     with pytest.raises(ExecutionFailed, match=says):
-        await engine.close(session)
+        await session.close()
     assert engine.active == 0
     cls.ledger.check_closed_once()
     assert not threads_left()

@@ -32,7 +32,7 @@ async def test_all_share_one_session_that_takes_no_place() -> None:
     assert engine.active == 1
     assert cls.ledger.count("made") == 2
     assert await shared.for_step() is shared.now() is sessions[0]
-    await engine.close(counted)
+    await counted.close()
     assert engine.active == 0
     await engine.aclose()
     cls.ledger.check_closed_once()
@@ -74,7 +74,7 @@ async def test_the_shared_session_gives_way_and_says_so() -> None:
         shared.now()
     with pytest.raises(CapacityReached):
         await shared.for_reset()
-    await engine.close(private)
+    await private.close()
     assert (await (await shared.for_reset()).reset(Reset())).observation.value == 0
     await shared.for_step()
     await engine.aclose()
@@ -124,7 +124,7 @@ async def test_there_is_never_a_second_instance_however_they_race(as_factory: bo
     async def opens() -> Session:
         session = await engine.open(make_room=shared.give_way)
         await session.reset(Reset())
-        await engine.close(session)
+        await session.close()
         return session
 
     async def private() -> Session:
@@ -139,7 +139,7 @@ async def test_there_is_never_a_second_instance_however_they_race(as_factory: bo
         assert odd == []
         for one in results:
             if isinstance(one, Session) and one is not shared.now():
-                await engine.close(one)
+                await one.close()
     await engine.aclose()
     assert cls.ledger.most_alive() == 1
     cls.ledger.check_closed_once()

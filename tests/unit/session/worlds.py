@@ -218,7 +218,7 @@ async def open_inline(engine: SessionEngine) -> Session:
         await session.reset(Reset())
         for _ in range(PROOF_STEPS + 5):
             await session.step(step_of())
-        await engine.close(session)
+        await session.close()
     raise AssertionError("a fast class was never trusted")
 
 

@@ -7,6 +7,7 @@ once, forks a worker within milliseconds, and sees to it that none outlives the 
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.host import WorkerHost
 from openenv.session.isolation.reference import FactoryReference
+from openenv.session.isolation.source import WorkerOptions, WorkerSource
 from openenv.session.isolation.supervisor import Supervisor
 
-__all__ = ["FactoryReference", "Supervisor", "WorkerDied", "WorkerHost"]
+__all__ = ["FactoryReference", "Supervisor", "WorkerDied", "WorkerHost", "WorkerOptions", "WorkerSource"]

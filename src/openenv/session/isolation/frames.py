@@ -30,6 +30,8 @@ __all__ = [
     "JSON",
     "LARGEST",
     "PACKED",
+    "RESTORE",
+    "SNAPSHOT",
     "TEXT_STEP",
     "Frame",
     "about_frame",
@@ -38,6 +40,7 @@ __all__ = [
     "reading_plan",
     "reading_reply",
     "reading_request",
+    "reading_snapshot",
     "reply_frame",
     "request_frame",
 ]
@@ -48,9 +51,10 @@ HEAD = struct.Struct("<IB")
 LARGEST = 1 << 30
 """Bytes of the largest body."""
 
-TEXT_STEP, PACKED, JSON, BUILT, ABOUT = range(5)
+TEXT_STEP, PACKED, JSON, BUILT, ABOUT, SNAPSHOT, RESTORE = range(7)
 """Kinds: a step with an action in JSON; a message in msgpack; a reply in JSON; the plan of what was built; a question
-for what the environment says of itself, without a body, or its answer."""
+for what the environment says of itself, without a body, or its answer; the same for a snapshot; a snapshot to be
+restored, or that it was, without a body."""
 
 Frame = tuple[int, bytes]
 """Kind and body."""
@@ -72,6 +76,9 @@ class _Plan(Struct, array_like=True):
     lifecycle: Lifecycle
     concurrent: bool
     needs_own_thread: bool
+    deterministic: bool
+    volatile: list[str]
+    snapshots: bool
 
 
 _FLOATS = (float, bool, type(None))
@@ -150,7 +157,18 @@ def reading_reply(frame: Frame) -> Observed | StateIs | Closed | Failed:
 def built_frame(plan: EnvironmentPlan) -> Frame:
     """The first frame of a session whose environment could be built."""
     reset, step = ((sorted(takes.names), takes.takes_any) for takes in (plan.reset, plan.step))
-    facts = _Plan(plan.name, plan.is_async, reset, step, plan.lifecycle, plan.concurrent, plan.needs_own_thread)
+    facts = _Plan(
+        name=plan.name,
+        is_async=plan.is_async,
+        reset=reset,
+        step=step,
+        lifecycle=plan.lifecycle,
+        concurrent=plan.concurrent,
+        needs_own_thread=plan.needs_own_thread,
+        deterministic=plan.deterministic,
+        volatile=sorted(plan.volatile),
+        snapshots=plan.snapshots,
+    )
     return BUILT, _encode(facts)
 
 
@@ -182,7 +200,24 @@ def reading_plan(frame: Frame) -> EnvironmentPlan | Failed:
         action_type=Action,
         observation_type=Observation,
         state_type=State,
+        deterministic=found.deterministic,
+        volatile=frozenset(found.volatile),
+        snapshots=found.snapshots,
     )
+
+
+def reading_snapshot(frame: Frame, kind: int) -> bytes | Failed:
+    """The answer to a frame of that kind, ``SNAPSHOT`` or ``RESTORE``.
+
+    Raises:
+        RemoteProtocolError: It is something else.
+    """
+    if frame[0] == kind:
+        return frame[1]
+    reply = reading_reply(frame)
+    if not isinstance(reply, Failed):
+        raise RemoteProtocolError("a snapshot was asked for")
+    return reply
 
 
 def about_frame(about: object) -> Frame:

@@ -16,14 +16,18 @@ from openenv.errors import (
     RemoteProtocolError,
 )
 from openenv.protocol import Close, Closed, Failed, GetState, Observed, Reset, StateIs, Step
+from openenv.session.host import After
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.forkserver import WorkerProcess
 from openenv.session.isolation.frames import (
     ABOUT,
+    RESTORE,
+    SNAPSHOT,
     Frame,
     reading_about,
     reading_plan,
     reading_reply,
+    reading_snapshot,
     request_frame,
 )
 from openenv.session.isolation.line import Line
@@ -79,7 +83,7 @@ class WorkerHost:
         """
         line = await worker.connect()
         try:
-            plan = reading_plan(await line.expect())
+            plan = reading_plan(await line.beginning)
         except (WorkerDied, RemoteProtocolError) as error:
             raise FactoryFailed(f"{name} could not be built: {error}") from error
         except asyncio.CancelledError:
@@ -119,6 +123,25 @@ class WorkerHost:
             raise _error_of(about)
         return about
 
+    async def snapshot(self) -> bytes:
+        """The whole state of the environment."""
+        return await self._whole(SNAPSHOT, b"")
+
+    async def restore(self, snapshot: bytes) -> None:
+        """Bring the environment to the state of a snapshot."""
+        await self._whole(RESTORE, snapshot)
+
+    def expect_deadlines(self) -> None:
+        """Nothing is to be done: a worker can always be ended."""
+
+    async def interrupt(self, call: asyncio.Task[Any]) -> After:
+        """End a call that takes too long, and the worker with it."""
+        await self.kill("it was killed, since a request took longer than it may")
+        await asyncio.wait({call})
+        if not call.cancelled():
+            call.exception()  # it tells of the death
+        return After.GONE
+
     async def close(self) -> None:
         """Close the environment, and end its worker if that was its last session, all in bounded time.
 
@@ -147,6 +170,13 @@ class WorkerHost:
             reason: How it died, as calls that wait will say.
         """
         await self._worker.end(reason)
+
+    async def _whole(self, kind: int, body: bytes) -> bytes:
+        answer = await self._line.ask((kind, body))
+        found = self._read(lambda frame: reading_snapshot(frame, kind), answer)
+        if isinstance(found, Failed):
+            raise _error_of(found)
+        return found
 
     def _note_closed(self, answer: asyncio.Future[Frame]) -> None:
         name = self._plan.name

@@ -24,6 +24,9 @@ class Line(asyncio.BufferedProtocol):
     Args:
         on_broken: Called once if the worker breaks the rules; told how, as in ``WorkerDied``.
         on_end: Called once if its end was closed, most likely since it is dead.
+
+    Attributes:
+        beginning: What the worker says first, unasked.
     """
 
     def __init__(self, on_broken: Callable[[str], None], on_end: Callable[[], None]) -> None:
@@ -36,6 +39,7 @@ class Line(asyncio.BufferedProtocol):
         self._over = False  # nothing more comes
         self._died: str | None = None
         self._is_final = False
+        self.beginning = self._expect()  # from the start: it may come before anybody looks
 
     @property
     def died(self) -> str | None:
@@ -44,7 +48,7 @@ class Line(asyncio.BufferedProtocol):
 
     def ask(self, frame: Frame) -> asyncio.Future[Frame]:
         """Send a request; the answer comes, or ``WorkerDied``."""
-        answer = self.expect()
+        answer = self._expect()
         kind, body = frame
         if self._transport is not None and not self._is_final:
             head = HEAD.pack(len(body), kind)
@@ -55,8 +59,7 @@ class Line(asyncio.BufferedProtocol):
                 self._transport.write(head + body)
         return answer
 
-    def expect(self) -> asyncio.Future[Frame]:
-        """What the worker says next that is not an answer to something asked before."""
+    def _expect(self) -> asyncio.Future[Frame]:
         answer: asyncio.Future[Frame] = self._loop.create_future()
         if self._is_final:
             answer.set_exception(WorkerDied(self._died))

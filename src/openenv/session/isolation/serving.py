@@ -20,6 +20,8 @@ from openenv.session.isolation.death import OVER_MEMORY
 from openenv.session.isolation.frames import (
     ABOUT,
     HEAD,
+    RESTORE,
+    SNAPSHOT,
     Frame,
     about_frame,
     built_frame,
@@ -136,6 +138,10 @@ def _asked(host: HostedEnvironment | Host, frame: Frame) -> tuple[Any, bool]:
     """What the environment answers, to be awaited where it is, and whether that ends the session."""
     if frame[0] == ABOUT:
         return host.metadata(), False
+    if frame[0] == SNAPSHOT:
+        return host.snapshot(), False
+    if frame[0] == RESTORE:
+        return host.restore(frame[1]), False
     match reading_request(frame):
         case Step() as request:
             return host.step(request), False
@@ -171,6 +177,8 @@ async def _closing_awaited(host: Host) -> Closed | OpenEnvError:
 def _reply(frame: Frame, answer: Any) -> Frame:
     if frame[0] == ABOUT:
         return about_frame(answer)
+    if frame[0] in (SNAPSHOT, RESTORE):
+        return frame[0], answer or b""
     if inspect.iscoroutine(answer):
         answer.close()  # or Python would warn that it was never awaited
         raise ObservationInvalid(

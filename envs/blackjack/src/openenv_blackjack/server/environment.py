@@ -27,6 +27,7 @@ class BlackjackEnvironment(Environment[BlackjackAction, BlackjackObservation, Bl
     """
 
     SUPPORTS_CONCURRENT_SESSIONS = True
+    deterministic = True
 
     def __init__(self, sab: bool = True, natural: bool = False) -> None:
         self._default_rules = (sab, natural)

@@ -17,6 +17,7 @@ class EchoEnvironment(Environment[EchoAction, EchoObservation, EchoState]):
     """
 
     SUPPORTS_CONCURRENT_SESSIONS = True
+    deterministic = True
 
     def __init__(self) -> None:
         self._state = EchoState()
