@@ -13,14 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.load import connected
 
-_APP = Path(__file__).parent / "apps" / "kept.py"
 _WAYS = {
     "inline": ("inline", False, "relaxed"),
     "thread": ("thread", False, "relaxed"),
@@ -80,7 +78,9 @@ def _served(isolation: str, has_journal: bool, mode: str) -> Iterator[int]:
         port = int(listener.getsockname()[1])
     with tempfile.TemporaryDirectory(dir=".") as directory:
         journal = directory if has_journal else ""
-        process = subprocess.Popen([sys.executable, str(_APP), str(port), isolation, journal, mode])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.apps.kept_server", str(port), isolation, journal, mode]
+        )
         try:
             _until_healthy(port, process)
             yield port

@@ -1,8 +1,7 @@
-"""A served environment whose place and journal are set by the command line: kept.py PORT ISOLATION JOURNAL MODE."""
+"""An environment that can be played again, and does next to nothing."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from openenv import Action, Environment, Observation, State
@@ -44,20 +43,3 @@ class Echo(Environment[Say, Heard, State]):
     def state(self) -> State:
         """The count."""
         return State(step_count=self._count)
-
-
-if __name__ == "__main__":
-    import kept  # as a module of its own, so that worker processes can import it
-
-    from openenv.app import create_app
-    from openenv.app.serve import serve
-
-    port, isolation, journal, mode = sys.argv[1:5]
-    app = create_app(
-        kept.Echo,
-        max_concurrent_envs=100,
-        isolation=isolation,  # type: ignore[arg-type]  # as the benchmark names it
-        journal=journal or None,
-        journal_mode=mode,  # type: ignore[arg-type]  # the same
-    )
-    serve(app, port=int(port))
