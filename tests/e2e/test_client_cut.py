@@ -22,7 +22,7 @@ from tests.unit.client.servers import (
 from tests.unit.client.wire import wire_to
 
 from openenv import SyncEnvClient
-from openenv.errors import ConnectFailed, ConnectionLost, EpisodeLost, RequestTimeout, TransportError
+from openenv.errors import ConnectFailed, ConnectionLost, EpisodeLost, RequestTimeout, StepTimeout, TransportError
 
 pytestmark = pytest.mark.e2e
 
@@ -173,11 +173,11 @@ def test_a_server_that_goes_and_comes_back(kind: str) -> None:
 def test_no_answer_in_time(kind: str) -> None:
     with play_server() as (server, ledger), playing(kind, server.url, reconnect_timeout_s=0) as env:
         env.reset()
-        with pytest.raises(EpisodeLost) as caught:
+        with pytest.raises(StepTimeout) as caught:
             env.step(PlayAction(do="wait", text="late"), timeout_s=0.05)
-        assert caught.value.details == {"reason": "timeout"}
+        assert caught.value.details == {"timeout_s": 0.05, "usable": False}
         ledger.gate.set()  # now it answers
-        refuses_until_reset(env, "timeout")
+        refuses_until_reset(env, "stuck")
         env.reset()
         assert env.step(PlayAction(text="mine")).observation.text == "mine"
 

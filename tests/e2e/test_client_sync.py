@@ -67,7 +67,7 @@ def test_synchronous_clients_leave_nothing_behind() -> None:
             env = SyncEnvClient(PlayClient(server.url))
             env.reset()
             if not politely:
-                with pytest.raises(ConnectionError):
+                with pytest.raises(TimeoutError):
                     env.step(PlayAction(do="wait"), timeout_s=0.001)
                 ledger.gate.set()
             assert threading.active_count() >= before
@@ -94,7 +94,7 @@ async def test_asynchronous_clients_leave_nothing_behind() -> None:
             env = PlayClient(server.url)
             await env.reset()
             if not politely:
-                with pytest.raises(ConnectionError):
+                with pytest.raises(TimeoutError):
                     await env.step(PlayAction(do="wait"), timeout_s=0.001)
                 ledger.gate.set()
             await env.close()

@@ -218,7 +218,9 @@ def test_sessions_of_an_app_that_is_not_ours_cannot_be_set(tmp_path: Path) -> No
 
 
 def test_sessions_beyond_what_the_class_supports_are_refused(tmp_path: Path) -> None:
-    alone = COUNTER.replace("SUPPORTS_CONCURRENT_SESSIONS = True", "SUPPORTS_CONCURRENT_SESSIONS = False")
+    alone = COUNTER.replace(
+        "SUPPORTS_CONCURRENT_SESSIONS = True", "SUPPORTS_CONCURRENT_SESSIONS = False\n    isolation = 'thread'"
+    )
     path = write(tmp_path / "alone.py", alone)
     with pytest.raises(ConfigurationError, match="cannot serve 2 sessions"):
         openenv.make(str(path), max_sessions=2)

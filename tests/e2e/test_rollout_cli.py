@@ -174,8 +174,7 @@ def test_an_environment_for_one_session_is_played_without_being_told(workplace: 
     assert done.returncode == 0, done.stderr
     assert "the server takes 1 session at a time, so the run had no more" in done.stderr.splitlines()
     told = run(workplace, *arguments, "--concurrency", "2")
-    assert told.returncode == 1
-    assert told.stderr.startswith("error: run with --concurrency 1: ")
+    assert told.returncode == 0, told.stderr  # each session gets a process of its own
     assert "so the run had no more" not in run(workplace, *arguments, "--concurrency", "1").stderr
 
 

@@ -258,8 +258,8 @@ export class Connection<E extends EnvTypes = AnyEnv> {
       this.#openings.get(reply.nonce)?.onQueued?.(reply.position);
     } else if (reply.type === "error" && reply.session === "") {
       this.#refused(errorFrom(reply.code, reply.message, reply.details, reply.retryable));
-    } else if (life === undefined) {
-      return; // a late reply of a session that is gone
+    } else if (life === undefined || reply.type === "progress") {
+      return; // a late reply of a session that is gone, or a sign of life
     } else if (reply.type === "resumed") {
       life.resumed((frame) => this.#send(frame));
     } else if (reply.type === "error" && reply.id === 0 && reply.retryable) {

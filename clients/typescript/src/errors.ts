@@ -62,6 +62,8 @@ export class SessionBusy extends SessionError {}
 export class SessionClosed extends SessionError {}
 /** The server is stopping and takes no new session. */
 export class ServerDraining extends SessionError {}
+/** The episode cannot be played again, so it cannot be branched. */
+export class NotRestorable extends SessionError {}
 
 /**
  * Why an episode is gone. The first line is told by servers, the second by this client. Later servers may know more.
@@ -107,6 +109,8 @@ export class ResetNeeded extends EnvironmentFailure {}
 export class EpisodeDone extends EnvironmentFailure {}
 /** The environment's own code raised. */
 export class ExecutionFailed extends EnvironmentFailure {}
+/** The environment did not answer within the time that was asked for. */
+export class StepTimeout extends EnvironmentFailure {}
 /** The step has counted, but what the environment returned has no encoding; `details` has what could be read. */
 export class ObservationInvalid extends EnvironmentFailure {}
 /** The step has counted, but its reward is not a finite number; `details` has `done` and `observation`. */
@@ -157,6 +161,7 @@ export const ERRORS: Readonly<Record<string, ErrorClass>> = {
   BUSY: SessionBusy,
   SESSION_CLOSED: SessionClosed,
   SERVER_DRAINING: ServerDraining,
+  NOT_RESTORABLE: NotRestorable,
   EPISODE_LOST: EpisodeLost,
   ENVIRONMENT_ERROR: EnvironmentFailure,
   FACTORY_ERROR: FactoryFailed,
@@ -164,6 +169,7 @@ export const ERRORS: Readonly<Record<string, ErrorClass>> = {
   RESET_NEEDED: ResetNeeded,
   EPISODE_DONE: EpisodeDone,
   EXECUTION_ERROR: ExecutionFailed,
+  STEP_TIMEOUT: StepTimeout,
   OBSERVATION_INVALID: ObservationInvalid,
   REWARD_INVALID: RewardInvalid,
   TRANSPORT_ERROR: TransportError,

@@ -75,6 +75,7 @@ export type Reply =
   | (Addressed & { readonly type: "opened"; readonly nonce: string; readonly token: string; readonly lease_s: number })
   | (Addressed & { readonly type: "resumed"; readonly last_id: number; readonly lease_s: number })
   | (Addressed & { readonly type: "queued"; readonly nonce: string; readonly position: number })
+  | (Addressed & { readonly type: "progress"; readonly elapsed_s: number })
   | Observed
   | (Addressed & { readonly type: "state"; readonly state: unknown })
   | (Addressed & { readonly type: "closed" })
@@ -116,6 +117,7 @@ const NEEDED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   opened: { nonce: "string", token: "string" },
   resumed: {},
   queued: { nonce: "string", position: "number" },
+  progress: { elapsed_s: "number" },
   observation: { observation: "object", done: "boolean" },
   state: {},
   closed: {},
