@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -111,16 +110,10 @@ class _Endpoints:
         self._max_message_bytes = max_message_bytes
 
     async def reset(self, request: Request) -> Response:
-        body = await self._body(request)
-        return await self._once(
-            request, body, partial(self._reset, await self._named(request), _key(request) or "", body)
-        )
+        return await self._once(request, self._reset)
 
     async def step(self, request: Request) -> Response:
-        body = await self._body(request)
-        return await self._once(
-            request, body, partial(self._step, await self._named(request), _key(request) or "", body)
-        )
+        return await self._once(request, self._step)
 
     async def _reset(self, session: Session | None, key: str, body: bytes) -> Response:
         fields = _fields(body)
@@ -240,22 +233,23 @@ class _Endpoints:
             raise InvalidRequest("the connection ended in the middle of the body") from None
         return b"".join(chunks)
 
-    async def _once(self, request: Request, body: bytes, run: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
+    async def _once(
+        self, request: Request, run: Callable[[Session | None, str, bytes], Awaitable[Response]]
+    ) -> Response:
         """Run a request; one that carries a key runs once, however often it comes."""
-        key = _key(request)
+        body, session, key = await self._body(request), await self._named(request), _key(request)
         if key is None:
-            return await run()
+            return await run(session, "", body)
 
         async def answered() -> tuple[int, bytes]:
             try:
-                answer = await run()
+                answer = await run(session, key, body)
             except OpenEnvError as error:
                 if error.retryable:  # nothing ran: the same key may be tried again
                     raise
                 answer = _refusal(Failed.of(error))
             return answer.status_code, bytes(answer.body)
 
-        session = await self._named(request)
         recalled = session.recalled.get(key) if session is not None else None
         if recalled is not None:  # of before the server was started again
             return _observation(recalled) if isinstance(recalled, Observed) else _refusal(recalled)

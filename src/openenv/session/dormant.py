@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from openenv.errors import OpenEnvError
+from openenv.errors import OpenEnvError, StepTimeout
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
 from openenv.record import Answered, Journal, Recovered, Snapshotted
 from openenv.session.chronicle import FORM, digest
@@ -79,9 +79,8 @@ class Dormant:
         return found is not None and (token is None or hmac.compare_digest(found.opening.token_digest, digest(token)))
 
     def by_nonce(self, nonce: str) -> str | None:
-        """The session that was opened with this nonce."""
-        name = self._by_nonce.get(digest(nonce)) if self._by_nonce else None
-        return name if name in self._sessions else None
+        """The session that was opened with this nonce, also once it was taken or forgotten."""
+        return self._by_nonce.get(digest(nonce)) if self._by_nonce else None
 
     def over(self) -> list[str]:
         """Those whose lease is over, which are forgotten by that."""
@@ -137,7 +136,7 @@ class Dormant:
             answer, made.phase = reply, Phase.DONE if reply.done else Phase.RUNNING
         else:
             answer = reply.to_error()
-            made.is_whole = made.is_whole and reply.code != "STEP_TIMEOUT"  # it may have moved, nobody knows how far
+            made.is_whole = made.is_whole and reply.code != StepTimeout.code  # it may have moved, nobody knows how far
             if "done" in reply.details:
                 made.phase = Phase.DONE if reply.details["done"] else Phase.RUNNING
         made.history.add(move, evidence(answer, volatile), volatile)

@@ -190,7 +190,7 @@ class SessionEngine(Standing):
         try:
             if make_room is not None:
                 await make_room()
-            session = Session(await self._builder.build(), self._rescue, proves=self._capacity.is_isolated, nonce=nonce)
+            session = Session(await self._builder.build(), self._rescue, nonce=nonce)
             if counted:
                 await self.recovery.keep(session, nonce)
             if source is not None:

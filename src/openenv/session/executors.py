@@ -180,12 +180,12 @@ class LoopThreadExecutor:
         self._loop.set_task_factory(self._new_task)
         self._stopping = False
         self._ended: Future[None] = Future()
-        self._starting = 0  # calls whose task is not there yet
+        self._asked = self._begun = 0  # calls; each number is written by one thread only
         self._running: set[asyncio.Task[Any]] = set()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
-        self._starting += 1
+        self._asked += 1
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(kind, function), self._loop))
 
     def moved(self) -> Executor:
@@ -195,7 +195,7 @@ class LoopThreadExecutor:
         ended = [self._ended_of(task) for task in [*self._running]]
         if ended:
             await asyncio.wait([asyncio.wrap_future(one) for one in ended], timeout=timeout_s)
-        return not self._running and not self._starting
+        return not self._running and self._asked == self._begun
 
     def _ended_of(self, task: asyncio.Task[Any]) -> Future[None]:
         """Done when the task is, which runs on the other thread."""
@@ -233,7 +233,7 @@ class LoopThreadExecutor:
         if is_ours:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-            self._starting -= 1
+            self._begun += 1
         else:
             self._speed.forbid_inline()
         return task

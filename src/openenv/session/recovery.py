@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from openenv.errors import EpisodeLost, FactoryFailed, OpenEnvError, RecordError
 from openenv.record import Journal, JournalMode
 from openenv.session.builder import Builder
-from openenv.session.chronicle import Chronicle
+from openenv.session.chronicle import Chronicle, token_of
 from openenv.session.departed import Ending, lost
 from openenv.session.dormant import Dormant, Remembered
 from openenv.session.history import Diverged
@@ -173,7 +173,11 @@ class Recovery(NoRecovery):
     async def of_nonce(self, nonce: str) -> Session | None:
         """The session that was opened with that nonce when the server ended before."""
         found = self._dormant.by_nonce(nonce)
-        return None if found is None else await self._woken(found, nonce)
+        if found is None:
+            return None
+        session = await self.find(found)
+        session.token = token_of(nonce, session.id)  # the journal has its digest alone
+        return session
 
     def forget_old(self) -> None:
         """Give up those whose clients have not come back in time."""
@@ -186,7 +190,7 @@ class Recovery(NoRecovery):
         session.chronicle = Chronicle(self.journal, session.id)
         await session.chronicle.opened(nonce, session.token, environment)
 
-    def _woken(self, session_id: str, nonce: str = "") -> Awaitable[Session]:
+    def _woken(self, session_id: str) -> Awaitable[Session]:
         """Bring a session back. The same session is brought back once.
 
         Raises:
@@ -194,7 +198,7 @@ class Recovery(NoRecovery):
         """
         waking = self._waking.get(session_id)
         if waking is None:
-            waking = self._waking[session_id] = asyncio.create_task(self._wake(session_id, nonce))
+            waking = self._waking[session_id] = asyncio.create_task(self._wake(session_id))
             waking.add_done_callback(lambda _: self._waking.pop(session_id))
         return asyncio.shield(waking)
 
@@ -204,14 +208,14 @@ class Recovery(NoRecovery):
             await asyncio.wait(self._waking.values())
         await self.journal.aclose()
 
-    async def _wake(self, session_id: str, nonce: str) -> Session:
+    async def _wake(self, session_id: str) -> Session:
         plan = self._builder.plan
         try:
             found = self._dormant.take(session_id, plan.volatile if plan is not None else frozenset())
             try:
-                session = await self._restored(found, nonce)
+                session = await self._restored(found)
             except (FactoryFailed, WorkerDied):  # its process died just then
-                session = await self._restored(found, nonce)
+                session = await self._restored(found)
         except (OpenEnvError, Diverged, WorkerDied) as error:
             ending = Ending.DIVERGED if isinstance(error, Diverged) else Ending.NOT_RESTORED
             log.warning("session %s could not be restored: %s", session_id, error)
@@ -220,7 +224,7 @@ class Recovery(NoRecovery):
         self._on_woken(session)
         return session
 
-    async def _restored(self, found: Remembered, nonce: str) -> Session:
+    async def _restored(self, found: Remembered) -> Session:
         host = await self._builder.build()
         plan, begun = host.plan, found.index >= 0
         if (begun and not found.is_whole) or (begun and not (plan.deterministic or found.history.snapshot is not None)):
@@ -234,7 +238,7 @@ class Recovery(NoRecovery):
         except BaseException:
             self._rescue.drop(host)
             raise
-        session = Session(host, self._rescue, proves=True, session_id=found.id, nonce=nonce)
+        session = Session(host, self._rescue, session_id=found.id)
         session.token_digest = found.token_digest
         session.stand(found.history, found.phase)
         session.numbered.restore(found.highest, found.numbered)

@@ -63,12 +63,11 @@ class Session:
     Args:
         host: Where its environment lives.
         home: Gives it another one when that is lost.
-        proves: Whether to keep a digest of each answer, to compare it when the episode is played again.
         session_id: Its name; drawn if empty.
         nonce: What it was opened with; its token follows from it, so that it can be told again.
     """
 
-    def __init__(self, host: Host, home: Home, *, proves: bool = False, session_id: str = "", nonce: str = "") -> None:
+    def __init__(self, host: Host, home: Home, *, session_id: str = "", nonce: str = "") -> None:
         self.id = session_id or secrets.token_hex(8)
         self.token = token_of(nonce, self.id) if nonce else secrets.token_urlsafe(24)
         self.token_digest = digest(self.token)
@@ -80,7 +79,6 @@ class Session:
         self.keyed: KeyedRequests[tuple[int, bytes]] = KeyedRequests()
         self.ending: Ending | None = None
         self._environment = Survivor(host, home)
-        self._proves = proves
         self._frame: tuple[Observed, str] | None = None  # the last answer, where the journal wanted its frame
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
@@ -90,6 +88,11 @@ class Session:
     def placement(self) -> Placement:
         """Where the environment lives."""
         return self._environment.host.placement
+
+    @property
+    def _proves(self) -> bool:
+        """Whether its process may die, so that answers are to be compared when the episode is played again."""
+        return self.placement is Placement.PROCESS
 
     @property
     def answers_at_once(self) -> bool:

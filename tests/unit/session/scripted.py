@@ -101,8 +101,8 @@ class Family:
     def drop(self, host: Any) -> None:
         host.closed += 1
 
-    def session(self, *, proves: bool = True) -> Session:
-        return Session(self.hosts[0], self, proves=proves)
+    def session(self) -> Session:
+        return Session(self.hosts[0], self)
 
 
 def take(n: int, timeout_s: float | None = None) -> Step:
