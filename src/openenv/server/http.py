@@ -193,7 +193,7 @@ class _Endpoints:
         return _json(to_json(await self._engine.check()))
 
     async def lock(self, request: Request) -> Response:
-        return _json(_encode(await self._engine.lock.read()))
+        return _json(_encode(await self._engine.lock.read(self._engine.plan)))
 
     async def health(self, request: Request) -> Response:
         return _json(b'{"status":"healthy"}')

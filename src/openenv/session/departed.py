@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from openenv.errors import EpisodeLost, ServerDraining, SessionError
 
-__all__ = ["Departed", "Ending", "lost"]
+__all__ = ["Departed", "Ending", "gone", "lost"]
 
 MOST_REMEMBERED = 10_000
 """Sessions whose end is remembered; the oldest are forgotten first."""
@@ -50,15 +50,20 @@ _TOLD = {
 }
 
 
-def lost(ending: Ending, how: str = "") -> SessionError:
+def lost(ending: Ending, how: str = "") -> EpisodeLost:
     """The error for an episode that ended that way, with more about how where there is more to say."""
-    if ending is Ending.SUSPENDED:
-        return ServerDraining("the server is stopping and keeps the session; it goes on once the server is back")
     more = f" ({how})" if how else ""
     return EpisodeLost(
         f"the episode was lost ({ending}): {ending.told}{more}; reset() begins another",
         details={"reason": ending.value},
     )
+
+
+def gone(ending: Ending) -> SessionError:
+    """What is said of a session that ended that way: it is lost, unless the next server goes on with it."""
+    if ending is Ending.SUSPENDED:
+        return ServerDraining("the server is stopping and keeps the session; it goes on once the server is back")
+    return lost(ending)
 
 
 class Departed:

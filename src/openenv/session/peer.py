@@ -34,7 +34,7 @@ from openenv.protocol import (
     transcoded,
 )
 from openenv.session.chronicle import FORM
-from openenv.session.departed import Ending, lost
+from openenv.session.departed import Ending, gone
 from openenv.session.engine import SessionEngine
 from openenv.session.lifecycle import Phase
 from openenv.session.openings import Openings
@@ -195,9 +195,9 @@ class Peer:
         try:
             return self._sessions[request.session]
         except KeyError:
-            gone = self._engine.sessions.why_gone(request.session)
-            if gone is not None:
-                raise gone from None
+            ended = self._engine.sessions.why_gone(request.session)
+            if ended is not None:
+                raise ended from None
             raise SessionNotFound(
                 f"this connection has no session {request.session!r}; open or resume it here first"
             ) from None
@@ -229,7 +229,7 @@ class Peer:
 
     def _hold(self, session: Session) -> None:
         if session.phase is Phase.CLOSED:
-            raise lost(session.ending or Ending.CLOSED)
+            raise gone(session.ending or Ending.CLOSED)
         if self._gone or session.id in self._sessions:
             return
         self._sessions[session.id] = session

@@ -23,7 +23,7 @@ from openenv.errors import (
 )
 from openenv.protocol import Failed, Observed, Reply, Reset, StateIs, Step
 from openenv.session.chronicle import Chronicle, digest, token_of
-from openenv.session.departed import Ending, lost
+from openenv.session.departed import Ending, gone, lost
 from openenv.session.history import Diverged, History, Move, evidence
 from openenv.session.host import Host
 from openenv.session.isolation import WorkerDied
@@ -224,10 +224,10 @@ class Session:
     def _admit(self, operation: Operation) -> None:
         self.requests += 1
         if self.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
-            raise lost(self.ending)
-        gone = self._environment.lost
-        if gone is not None and self.phase is Phase.LOST and operation is not Operation.RESET:
-            raise EpisodeLost(gone.message, details=dict(gone.details))
+            raise gone(self.ending)
+        loss = self._environment.lost
+        if loss is not None and self.phase is Phase.LOST and operation is not Operation.RESET:
+            raise EpisodeLost(loss.message, details=dict(loss.details))
         error = refusal(self.plan.lifecycle, self.phase, operation)
         if error is not None:
             raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openenv.environment import EnvironmentPlan
 from openenv.session.builder import Builder
 from openenv.session.capacity import Capacity
 from openenv.session.places import Places
@@ -82,6 +83,11 @@ class Standing:
     def is_known(self) -> bool:
         """Whether the class is known: at once where one is served, from the first session where a factory is."""
         return self._builder.plan is not None
+
+    @property
+    def plan(self) -> EnvironmentPlan | None:
+        """What the class takes, once it is known."""
+        return self._builder.plan
 
     @property
     def is_concurrent(self) -> bool:

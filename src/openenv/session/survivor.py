@@ -236,8 +236,7 @@ class Survivor:
         """The episode is lost, and the environment with it."""
         if ending is not Ending.STUCK:
             self._home.drop(self.host)
-        told = lost(ending, how)
-        self.lost = EpisodeLost(told.message, details=told.details)
+        self.lost = lost(ending, how)
         self.history.spoil()
         return self.lost
 

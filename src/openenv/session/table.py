@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from openenv.errors import SessionError, SessionNotFound
 from openenv.session.chronicle import digest
-from openenv.session.departed import Departed, Ending, lost
+from openenv.session.departed import Departed, Ending, gone
 from openenv.session.session import Session
 
 __all__ = ["SessionTable"]
@@ -45,7 +45,7 @@ class SessionTable:
             return session
         ending = session.ending if session is not None else self._departed.why(session_id)
         if ending is not None:
-            raise lost(ending)
+            raise gone(ending)
         raise SessionNotFound(
             f"no session {session_id!r}; it was never opened here, or the server was started anew since"
         )
@@ -69,4 +69,4 @@ class SessionTable:
     def why_gone(self, name: str) -> SessionError | None:
         """The error for a session that is gone, by its id or another name; ``None`` if not known."""
         ending = self._departed.why(name)
-        return None if ending is None else lost(ending)
+        return None if ending is None else gone(ending)
