@@ -18,10 +18,10 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from openenv.errors import ConfigurationError, PortInUse, RuntimeFailure
+from openenv.errors import ConfigurationError, OpenEnvError, PortInUse, RuntimeFailure
 from openenv.server import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S, warn_if_exposed
 
-__all__ = ["CLOSE_GRACE_S", "Listening", "bind", "serve"]
+__all__ = ["CLOSE_GRACE_S", "Listening", "bind", "serve", "serve_named"]
 
 CLOSE_GRACE_S = 5
 """Seconds that environments are given to close, after the running requests."""
@@ -104,6 +104,28 @@ def serve(
                 raise
         if not server.started:
             raise RuntimeFailure("the application failed to start; what it raised is logged above")
+
+
+def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:
+    """``serve`` for the command of a package: prints where, and ends with one line if it cannot serve.
+
+    Args:
+        app: The application.
+        name: What it is called in that line.
+        host: Address to listen on.
+        port: TCP port, 0 to 65535; 0 lets the system choose one.
+
+    Raises:
+        SystemExit: It cannot be served; the line says how to mend it.
+    """
+
+    def tell(listening: Listening) -> None:
+        print(f"{name} is served at {listening.url}", flush=True)
+
+    try:
+        serve(app, host, port, on_ready=tell)
+    except OpenEnvError as error:  # such as a port in use
+        raise SystemExit(f"error: {error}") from None
 
 
 def bind(host: str, port: int) -> socket.socket:

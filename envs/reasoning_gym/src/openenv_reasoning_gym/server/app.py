@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from openenv import OpenEnvError, create_app
-from openenv.app.serve import serve
+from openenv import create_app
+from openenv.app.serve import serve_named
 from openenv_reasoning_gym.models import ReasoningGymAction, ReasoningGymObservation
 from openenv_reasoning_gym.server.environment import ReasoningGymEnvironment
 
@@ -19,12 +19,4 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         host: Address to listen on.
         port: TCP port, 0 to 65535; 0 lets the system choose one.
     """
-    try:
-        serve(
-            app,
-            host,
-            port,
-            on_ready=lambda listening: print(f"reasoning_gym is served at {listening.url}", flush=True),
-        )
-    except OpenEnvError as error:  # such as a port in use: one line says how to mend it
-        raise SystemExit(f"error: {error}") from None
+    serve_named(app, "reasoning_gym", host, port)
