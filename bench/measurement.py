@@ -1,18 +1,21 @@
-"""What a measurement is: rows of the table, and a way to take one number a row on either side."""
+"""What a measurement is: rows of the table, and ways to take the numbers of the peer and of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.comparing import Better, Comparison
-from bench.sides import Side
+from bench.sides import Sides
 
-__all__ = ["Measurement", "Row", "Sample", "compare"]
+__all__ = ["Entrant", "Measurement", "Prepare", "Row", "Sample", "compare"]
 
 Sample = Callable[[], Sequence[float]]
 """Takes the numbers of one round, one for each row."""
+
+Prepare = Callable[[Sides], AbstractContextManager[Sample]]
+"""Readies one of those who are compared, such as by starting its server; the sample it gives is taken once a round."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Row:
         what: What is measured, for people.
         unit: Of the numbers.
         better: Which way they are good.
-        goal: How many times better ours is to be, where there is a goal.
+        goal: How many times better ours is to be, where there is such a goal.
+        at_most: What our number is not to exceed, where there is such a goal.
     """
 
     name: str
@@ -32,41 +36,98 @@ class Row:
     unit: str
     better: Better = Better.LESS
     goal: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One of ours that is set beside the peer.
+
+    Attributes:
+        rows: What comes out, in the order of the peer's numbers; ``None`` for a number that is no row.
+        prepare: Readies it.
+    """
+
+    rows: tuple[Row | None, ...]
+    prepare: Prepare
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Rows that are measured together.
+    """The peer and some of ours, measured in turn.
 
     Attributes:
-        rows: What comes out.
-        prepare: Readies one side, such as by starting its server; the sample it gives is taken once a round.
-        warm_up: Whether one sample of each side is thrown away first.
+        peer: Readies the peer.
+        entrants: Who is set beside it.
+        warm_up: Whether one sample of each is thrown away first.
         repeats: Whether another round can give another number.
     """
 
-    rows: tuple[Row, ...]
-    prepare: Callable[[Side], AbstractContextManager[Sample]]
+    peer: Prepare
+    entrants: tuple[Entrant, ...]
     warm_up: bool = True
     repeats: bool = True
 
+    @property
+    def rows(self) -> list[Row]:
+        """All that it can tell."""
+        return [row for entrant in self.entrants for row in entrant.rows if row is not None]
+
 
 def compare(
-    measurement: Measurement, sides: tuple[Side, Side], rounds: int, say: Callable[[str], None]
-) -> dict[Row, Comparison]:
-    """Measure the peer's side and ours in turn: A B A B, so that what slows the machine slows both."""
+    measurement: Measurement, wanted: Collection[str], sides: Sides, rounds: int, say: Callable[[str], None]
+) -> tuple[dict[Row, Comparison], dict[str, str]]:
+    """Measure the peer and ours in turn: A B C A B C, so that what slows the machine slows all.
+
+    Args:
+        measurement: What to measure.
+        wanted: Names of rows; an entrant with none of them does not take part.
+        sides: Who is compared.
+        rounds: How many samples of each count.
+        say: Is told how far it is.
+
+    Returns:
+        The rows that were wanted, and by name what went wrong with those that are missing.
+
+    Raises:
+        RuntimeError, OSError: The peer failed.
+    """
     rounds = rounds if measurement.repeats else 1
+    asked = [one for one in measurement.entrants if any(row and row.name in wanted for row in one.rows)]
+    taken: dict[Entrant, list[Sequence[float]]] = {one: [] for one in asked}
+    of_peer: list[Sequence[float]] = []
+    failed: dict[Entrant, str] = {}
     with ExitStack() as stack:
-        samples = [stack.enter_context(measurement.prepare(side)) for side in sides]
-        if measurement.warm_up:
-            for sample in samples:
-                sample()
-        taken: tuple[list[Sequence[float]], ...] = tuple([] for _ in sides)
-        for number in range(1, rounds + 1):
+        say(f"{measurement.rows[0].name}: starting")
+        peer = stack.enter_context(measurement.peer(sides))
+        samples: dict[Entrant, Sample] = {}
+        for one in asked:
+            with _noted(one, failed):
+                samples[one] = stack.enter_context(one.prepare(sides))
+        for number in range(0 if measurement.warm_up else 1, rounds + 1):
             say(f"{measurement.rows[0].name}: round {number} of {rounds}")
-            for numbers, sample in zip(taken, samples, strict=True):
-                numbers.append(sample())
-    return {
-        row: Comparison([one[at] for one in taken[0]], [one[at] for one in taken[1]], row.better)
-        for at, row in enumerate(measurement.rows)
+            numbers = peer()
+            if number:
+                of_peer.append(numbers)
+            for one, sample in samples.items():
+                if one not in failed:
+                    with _noted(one, failed):
+                        numbers = sample()
+                        if number:
+                            taken[one].append(numbers)
+    rows = [(one, at, row) for one in asked for at, row in enumerate(one.rows) if row and row.name in wanted]
+    results = {
+        row: Comparison([numbers[at] for numbers in of_peer], [numbers[at] for numbers in taken[one]], row.better)
+        for one, at, row in rows
+        if one not in failed
     }
+    return results, {row.name: failed[one] for one, _, row in rows if one in failed}
+
+
+@contextmanager
+def _noted(one: Entrant, failed: dict[Entrant, str]) -> Iterator[None]:
+    """Let the others go on when one fails; they are worth having."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        failed[one] = str(error)

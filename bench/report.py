@@ -1,4 +1,4 @@
-"""What the run says: one table for people, one JSON file for programs."""
+"""What the run says: one table for people, one JSON file for programs, and the table as Markdown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.comparing import Comparison
+from bench.goals import verdict
 from bench.measurement import Row
 from bench.sides import PEER_VERSION, Side
 
-__all__ = ["as_json", "machine", "show", "write"]
+__all__ = ["RESULTS", "as_json", "as_markdown", "machine", "show", "write"]
 
-_RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
+"""Where runs are kept."""
 
 
 def machine() -> dict[str, Any]:
@@ -40,10 +42,15 @@ def show(console: Console, results: Mapping[Row, Comparison], before: Mapping[st
     for name in (f"peer {PEER_VERSION}", "ours", "ratio", "of rounds", "goal"):
         table.add_column(name, justify="right")
     for row, found in results.items():
-        table.add_row(row.what, _number(found.peer_median, row), _number(found.our_median, row), *_ratio(row, found))
+        said = verdict(row, found)
+        mark = {True: "green", False: "red", None: "default"}[said.met]
+        ratio, spread = _ratio(found)
+        goal = f"{said.goal} ({said.gap})" if said.gap else said.goal
+        cells = (_number(found.peer_median, row.unit), _number(found.our_median, row.unit))
+        table.add_row(row.what, *cells, f"[{mark}]{ratio}[/]", spread, f"[{mark}]{goal}[/]")
     console.print(table)
     console.print(f"Medians of {rounds} interleaved rounds; a ratio is how many times better ours is.")
-    console.print(_verdict(results), markup=False)
+    console.print(_summary(results), markup=False)
 
 
 def as_json(
@@ -60,6 +67,7 @@ def as_json(
                 "unit": row.unit,
                 "better": row.better.value,
                 "goal": row.goal,
+                "at_most": row.at_most,
                 "peer": found.peer_median,
                 "ours": found.our_median,
                 "ratio": found.ratio,
@@ -70,35 +78,56 @@ def as_json(
     }
 
 
+def as_markdown(rows: list[Row], folder: Path = RESULTS) -> str:
+    """The table of what is kept: of each row the newest run that has it, and the load under which it was measured."""
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"), reverse=True)}
+    lines = [
+        f"| what | peer {PEER_VERSION} | ours | ratio | of rounds | goal | |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    used: dict[str, str] = {}
+    for row in rows:
+        name = next((name for name, run in runs.items() if row.name in run["rows"]), None)
+        if name is None:
+            continue
+        run = runs[name]
+        rounds = run["rows"][row.name]["rounds"]
+        found = Comparison(rounds["peer"], rounds["ours"], row.better)
+        said = verdict(row, found)
+        met = {True: "met", False: f"missed: {said.gap}", None: ""}[said.met]
+        numbers = (_number(found.peer_median, row.unit), _number(found.our_median, row.unit), *_ratio(found))
+        lines.append(f"| {' | '.join((row.what, *numbers, said.goal, met))} |")
+        load = run["machine"]
+        used[name] = f"{name[:10]}, {run['rounds']} rounds, load {load['load'][0]} to {load['load_after'][0]}"
+        used[name] += f", {load['processors']} processors, Python {load['python']}"
+    return "\n".join([*lines, "", *(f"Measured {one}." for one in dict.fromkeys(used.values()))])
+
+
 def write(found: Mapping[str, Any]) -> Path:
     """Keep the JSON; returns its file."""
-    _RESULTS.mkdir(exist_ok=True)
-    path = _RESULTS / time.strftime("%Y-%m-%dT%H%M%S.json")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / time.strftime("%Y-%m-%dT%H%M%S.json")
     path.write_text(json.dumps(found, indent=2) + "\n")
     return path
 
 
-def _number(value: float, row: Row) -> str:
+def _number(value: float, unit: str) -> str:
     digits = 0 if abs(value) >= 100 else 1
-    return f"{value:,.{digits}f} {row.unit}".rstrip()
+    return f"{value:,.{digits}f} {unit}".rstrip()
 
 
-def _verdict(results: Mapping[Row, Comparison]) -> str:
+def _ratio(found: Comparison) -> tuple[str, str]:
+    if found.ratio is None or found.ratios is None:
+        return "", ""
+    return f"{found.ratio:.1f}x", f"{min(found.ratios):.1f} to {max(found.ratios):.1f}"
+
+
+def _summary(results: Mapping[Row, Comparison]) -> str:
     """How many goals were met, and which were not."""
-    goals = {row: found.ratio for row, found in results.items() if row.goal}
-    missed = [row.name for row, ratio in goals.items() if ratio is not None and row.goal and ratio < row.goal]
-    unknown = [row.name for row, ratio in goals.items() if ratio is None]
-    parts = [f"{len(goals) - len(missed) - len(unknown)} of {len(goals)} goals met"]
+    said = {row.name: one for row, found in results.items() if (one := verdict(row, found)).goal}
+    missed = [name for name, one in said.items() if one.met is False]
+    unknown = [name for name, one in said.items() if one.met is None]
+    parts = [f"{len(said) - len(missed) - len(unknown)} of {len(said)} goals met"]
     parts += [f"missed: {', '.join(missed)}"] if missed else []
     parts += [f"no ratio: {', '.join(unknown)}"] if unknown else []
     return "; ".join(parts) + "."
-
-
-def _ratio(row: Row, found: Comparison) -> tuple[str, str, str]:
-    goal = f"{row.goal:g}x" if row.goal else ""
-    if found.ratio is None or found.ratios is None:
-        return "", "", goal
-    missed = row.goal is not None and found.ratio < row.goal
-    mark = "red" if missed else "green" if row.goal else "default"
-    spread = f"{min(found.ratios):.1f} to {max(found.ratios):.1f}"
-    return f"[{mark}]{found.ratio:.1f}x[/]", spread, goal

@@ -1,4 +1,4 @@
-"""Servers under measurement: plain uvicorn on the sample application, started and ended by process id."""
+"""Servers under measurement: started as a user starts them, and ended by process id."""
 
 from __future__ import annotations
 
@@ -10,13 +10,44 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.sides import Side
+from bench.sides import APPS, Side
 
-__all__ = ["Server", "serving"]
+__all__ = ["CREATE_APP", "SERVE", "Server", "Way", "free_port", "serving"]
 
 _START_S = 120.0
 _POLL_S = 0.002
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an application is served.
+
+    Attributes:
+        app: ``module:attribute`` in the folder of the sample programs.
+        serve: Options of ``openenv serve``; ``None``: plain uvicorn with its own defaults, which both sides have.
+        extras: A folder of packages to import from beside the side's own.
+    """
+
+    app: str = "echo_app:app"
+    serve: tuple[str, ...] | None = None
+    extras: Path | None = None
+
+    def command(self, side: Side, port: int) -> tuple[str | Path, ...]:
+        """What the side's interpreter is to run."""
+        if self.serve is None:
+            place = ("--app-dir", APPS, "--port", str(port), "--log-level", "warning")
+            return "-m", "uvicorn", self.app, *place
+        module, _, attribute = self.app.partition(":")
+        target = f"{APPS / module}.py:{attribute}"
+        return side.folder / "bin" / "openenv", "serve", target, "--port", str(port), *self.serve
+
+
+CREATE_APP = Way()
+"""uvicorn serving the echo."""
+SERVE = Way(serve=())
+"""``openenv serve`` with its defaults, its journal included."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +71,34 @@ class Server:
 
 
 @contextmanager
-def serving(side: Side) -> Iterator[Server]:
-    """Serve the sample application, from the first healthy answer on, with nothing but uvicorn's own defaults.
+def serving(side: Side, way: Way = CREATE_APP) -> Iterator[Server]:
+    """Serve an application, from the first healthy answer on. What it writes, it writes into a folder of its own.
 
     Raises:
         RuntimeError: It ended by itself or did not answer within two minutes.
     """
-    with tempfile.TemporaryFile("w+") as log:
-        port, begun = _free_port(), time.perf_counter()
-        process = side.start(
-            "-m", "uvicorn", "echo_app:app", "--port", str(port), "--log-level", "warning", output=log, errors=log
-        )
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
+        port, begun = free_port(), time.perf_counter()
+        command = way.command(side, port)
+        process = side.start(*command, output=log, errors=log, folder=Path(folder), extras=way.extras)
         try:
             while not _is_healthy(port):
                 if process.poll() is not None or time.perf_counter() - begun > _START_S:
                     log.seek(0)
-                    raise RuntimeError(f"the server of {side.name} did not start: {log.read()[-2000:]}")
+                    raise RuntimeError(f"the server of {side.name} did not start: {log.read()[-2000:].strip()}")
                 time.sleep(_POLL_S)
             yield Server(port, process.pid, time.perf_counter() - begun)
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -78,7 +109,7 @@ def _is_healthy(port: int) -> bool:
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200
-    except ConnectionError:
+    except (ConnectionError, http.client.BadStatusLine):
         return False
     finally:
         connection.close()

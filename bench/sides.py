@@ -11,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-__all__ = ["APPS", "PEER_VERSION", "SetUpFailed", "Side", "set_up"]
+__all__ = ["APPS", "PEER_VERSION", "SetUpFailed", "Side", "Sides", "beside", "set_up"]
 
 PEER_VERSION = "0.10.0"
 ROOT = Path(__file__).resolve().parent.parent
 APPS = Path(__file__).resolve().parent / "apps"
 _NOT_COMPARED = {"openenv", "pip", "setuptools"}
+_CONSTRAINTS = "constraints.txt"
+_PYTHON = "{}.{}.{}".format(*sys.version_info[:3])
 
 
-class SetUpFailed(Exception):
+class SetUpFailed(RuntimeError):
     """A virtual environment could not be made; the message says which command failed and how."""
 
 
@@ -51,21 +53,38 @@ class Side:
         """What is installed in it."""
         return {one.metadata["Name"]: one.version for one in distributions(path=[str(self.packages)])}
 
-    def start(self, *arguments: str | Path, output: int | IO[str], errors: int | IO[str]) -> subprocess.Popen[str]:
-        """Run its interpreter, in the folder of the sample programs and without the caller's Python settings."""
+    def start(
+        self,
+        *arguments: str | Path,
+        output: int | IO[str],
+        errors: int | IO[str],
+        folder: Path = APPS,
+        extras: Path | None = None,
+    ) -> subprocess.Popen[str]:
+        """Run its interpreter without the caller's Python settings.
+
+        Args:
+            arguments: Of the interpreter.
+            output: Where what it prints goes.
+            errors: Where its complaints go.
+            folder: Its working directory.
+            extras: A folder of packages to import from beside its own, as ``beside`` makes them.
+        """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENENV"))}
+        if extras is not None:
+            kept["PYTHONPATH"] = str(extras)
         command = [self.python, *arguments]
         return subprocess.Popen(
-            command, cwd=APPS, env=kept, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True
+            command, cwd=folder, env=kept, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True
         )
 
-    def run(self, *arguments: str | Path) -> str:
+    def run(self, *arguments: str | Path, extras: Path | None = None) -> str:
         """What its interpreter prints.
 
         Raises:
             RuntimeError: It failed; the message holds the end of what it said.
         """
-        process = self.start(*arguments, output=subprocess.PIPE, errors=subprocess.PIPE)
+        process = self.start(*arguments, output=subprocess.PIPE, errors=subprocess.PIPE, extras=extras)
         with process:
             said, complaint = process.communicate()
         if process.returncode:
@@ -73,7 +92,14 @@ class Side:
         return said
 
 
-def set_up(say: Callable[[str], None]) -> tuple[Side, Side]:
+class Sides(NamedTuple):
+    """Who is compared."""
+
+    peer: Side
+    ours: Side
+
+
+def set_up(say: Callable[[str], None]) -> Sides:
     """The peer's side and ours, made first if they are not there yet.
 
     Both are plain virtual environments of the running Python; ours holds this tree as a wheel, not editable, built
@@ -82,16 +108,36 @@ def set_up(say: Callable[[str], None]) -> tuple[Side, Side]:
     Raises:
         SetUpFailed: One of them could not be made.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openenv-bench"
-    python = "{}.{}.{}".format(*sys.version_info[:3])
-    peer = Side("peer", cache / f"peer-{PEER_VERSION}-python-{python}")
-    ours = Side("ours", cache / f"ours-python-{python}")
+    cache = _cache()
+    peer = Side("peer", cache / f"peer-{PEER_VERSION}-python-{_PYTHON}")
+    ours = Side("ours", cache / f"ours-python-{_PYTHON}")
     _make(peer, PEER_VERSION, say, f"openenv=={PEER_VERSION}")
-    shared = cache / "constraints.txt"
+    shared = cache / _CONSTRAINTS
     pins = [f"{name}=={version}\n" for name, version in peer.versions().items() if name.lower() not in _NOT_COMPARED]
     shared.write_text("".join(sorted(pins)))
     _make(ours, _fingerprint(), say, "--upgrade", "--force-reinstall", "--constraint", shared, ROOT)
-    return peer, ours
+    return Sides(peer, ours)
+
+
+def beside(requirement: str) -> Path:
+    """A folder with one package more, for what neither side brings but some rows need; made if it is not there.
+
+    Args:
+        requirement: Of pip, such as ``numpy``; of packages that the peer needs too, its version is taken.
+
+    Raises:
+        SetUpFailed: It could not be installed.
+    """
+    folder = _cache() / f"beside-{requirement}-python-{_PYTHON}"
+    if not folder.is_dir():
+        made = folder.with_name(f"{folder.name}.{os.getpid()}")
+        _install(sys.executable, "--target", made, "--constraint", _cache() / _CONSTRAINTS, requirement)
+        made.rename(folder)
+    return folder
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openenv-bench"
 
 
 def _make(side: Side, wanted: str, say: Callable[[str], None], *arguments: str | Path) -> None:
@@ -105,11 +151,15 @@ def _make(side: Side, wanted: str, say: Callable[[str], None], *arguments: str |
         except (OSError, subprocess.CalledProcessError) as error:
             raise SetUpFailed(f"no virtual environment in {side.folder}: {error}") from error
     stamp.unlink(missing_ok=True)
-    install = [side.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    _install(side.python, *arguments)
+    stamp.write_text(wanted)
+
+
+def _install(python: str | Path, *arguments: str | Path) -> None:
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(install, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise SetUpFailed(f"pip could not install {arguments[-1]}: {done.stderr.strip()[-2000:]}")
-    stamp.write_text(wanted)
 
 
 def _fingerprint() -> str:

@@ -1,14 +1,13 @@
-"""How long it takes to begin: importing a client, and the server's cold start."""
+"""How long it takes a client to begin: its import, and its way to the first reply."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.measurement import Measurement, Row, Sample
-from bench.processes import cpu_s
+from bench.measurement import Entrant, Measurement, Prepare, Row, Sample
 from bench.servers import serving
-from bench.sides import Side
+from bench.sides import Side, Sides
 
 __all__ = ["MEASUREMENTS"]
 
@@ -32,44 +31,36 @@ with GenericEnvClient(base_url={url!r}).sync() as client:
 """
 
 
-def _importing(statement_of: Callable[[Side], str]) -> Callable[[Side], Iterator[Sample]]:
-    def prepare(side: Side) -> Iterator[Sample]:
-        yield lambda: [float(side.run("-c", _TIMED.format(statement=statement_of(side))))]
+def _importing(name: str, statement: str) -> Prepare:
+    @contextmanager
+    def prepare(sides: Sides) -> Iterator[Sample]:
+        side: Side = getattr(sides, name)
+        yield lambda: [float(side.run("-c", _TIMED.format(statement=statement)))]
 
     return prepare
 
 
-@contextmanager
-def _first_reply(side: Side) -> Iterator[Sample]:
-    with serving(side) as server:
-        program = _TIMED.format(statement=_FIRST_REPLY.format(url=server.url))
-        yield lambda: [float(side.run("-c", program))]
-
-
-@contextmanager
-def _cold_start(side: Side) -> Iterator[Sample]:
-    def sample() -> list[float]:
+def _first_reply(name: str) -> Prepare:
+    @contextmanager
+    def prepare(sides: Sides) -> Iterator[Sample]:
+        side: Side = getattr(sides, name)
         with serving(side) as server:
-            return [cpu_s(server.pid) * 1000, server.started_in_s * 1000]
+            program = _TIMED.format(statement=_FIRST_REPLY.format(url=server.url))
+            yield lambda: [float(side.run("-c", program))]
 
-    yield sample
+    return prepare
 
 
 MEASUREMENTS = (
     Measurement(
-        (Row("import", "import of the client, CPU", "ms", goal=20),),
-        contextmanager(_importing(lambda side: _OURS if side.name == "ours" else _PEERS)),
-    ),
-    Measurement(
-        (Row("import_old", "import of the client by its old name, CPU", "ms"),),
-        contextmanager(_importing(lambda _: _PEERS)),
-    ),
-    Measurement((Row("first_reply", "client: import to first reply, CPU", "ms"),), _first_reply),
-    Measurement(
+        _importing("peer", _PEERS),
         (
-            Row("cold_start", "server: start to first healthy answer, CPU", "ms", goal=7),
-            Row("cold_start_wall", "server: start to first healthy answer, wall", "ms"),
+            Entrant((Row("import", "import of the client, CPU", "ms", goal=20),), _importing("ours", _OURS)),
+            Entrant((Row("import_old", "import by its old name, CPU", "ms"),), _importing("ours", _PEERS)),
         ),
-        _cold_start,
+    ),
+    Measurement(
+        _first_reply("peer"),
+        (Entrant((Row("first_reply", "client: import to first reply, CPU", "ms"),), _first_reply("ours")),),
     ),
 )

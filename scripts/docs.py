@@ -29,6 +29,7 @@ PACKAGES = {
     "openenv.types": "The models that are sent and answered.",
     "openenv.environment": "What authors of environments subclass.",
     "openenv.client": "Clients of a served environment.",
+    "openenv.pool": "Many sessions of served environments, stepped together.",
     "openenv.testing": "For tests of environments.",
     "openenv.rollout": "Many episodes at once.",
     "openenv.record": "What was recorded.",

@@ -1,8 +1,9 @@
-"""A client program: plays STEPS steps in each of SESSIONS sessions and prints the seconds the steps took.
+"""A client program: plays STEPS steps in each of three ways and prints the seconds that each took.
 
-usage: play.py async|sync URL SESSIONS STEPS
+usage: play.py URL STEPS [WAY ...]
 
-The same file on both sides, in the names that both know. Each side runs it with its own client.
+The ways are ``sync`` (one session, the synchronous client), ``async`` (one session) and ``async16`` or any other number
+of sessions at the same time, with STEPS in all. The same file on both sides, in the names that both know.
 """
 
 from __future__ import annotations
@@ -45,5 +46,10 @@ def play_sync(url: str, steps: int) -> float:
 
 
 if __name__ == "__main__":
-    style, url, sessions, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    print(asyncio.run(play_async(url, sessions, steps)) if style == "async" else play_sync(url, steps))
+    url, steps = sys.argv[1], int(sys.argv[2])
+    for way in sys.argv[3:] or ("sync", "async", "async16"):
+        if way == "sync":
+            print(play_sync(url, steps))
+        else:
+            count = int(way.removeprefix("async") or 1)
+            print(asyncio.run(play_async(url, count, steps // count)))

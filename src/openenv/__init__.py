@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from openenv.app import create_app, make
     from openenv.client import EnvClient, GenericEnvClient, SyncEnvClient
     from openenv.environment import Environment, Transform
+    from openenv.pool import EnvPool, SyncEnvPool
     from openenv.types import (
         Action,
         AudioContent,
@@ -37,6 +38,7 @@ _HOME = {
     "AudioContent": "openenv.types",
     "Content": "openenv.types",
     "EnvClient": "openenv.client",
+    "EnvPool": "openenv.pool",
     "Environment": "openenv.environment",
     "EnvironmentMetadata": "openenv.types",
     "FileContent": "openenv.types",
@@ -46,6 +48,7 @@ _HOME = {
     "State": "openenv.types",
     "StepResult": "openenv.types",
     "SyncEnvClient": "openenv.client",
+    "SyncEnvPool": "openenv.pool",
     "TextContent": "openenv.types",
     "Transform": "openenv.environment",
     "as_content": "openenv.types",
@@ -60,6 +63,7 @@ __all__ = [  # noqa: PLE0604 - the error names are strings too
     "AudioContent",
     "Content",
     "EnvClient",
+    "EnvPool",
     "Environment",
     "EnvironmentMetadata",
     "FileContent",
@@ -69,6 +73,7 @@ __all__ = [  # noqa: PLE0604 - the error names are strings too
     "State",
     "StepResult",
     "SyncEnvClient",
+    "SyncEnvPool",
     "TextContent",
     "Transform",
     "as_content",

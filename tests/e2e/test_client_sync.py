@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.unit.client.servers import PlayAction, PlayClient, PlayObservation, play_server
+from tests.unit.client.servers import WAIT_S, PlayAction, PlayClient, PlayObservation, play_server
 
 from openenv import SyncEnvClient
 
@@ -60,6 +60,14 @@ def open_files() -> int:
     return len(os.listdir("/dev/fd"))
 
 
+ATTENDANT = "openenv-pings"
+
+
+def attendants() -> int:
+    """How many threads answer pings."""
+    return [thread.name for thread in threading.enumerate()].count(ATTENDANT)
+
+
 def test_synchronous_clients_leave_nothing_behind() -> None:
     with play_server() as (server, ledger):
 
@@ -77,13 +85,18 @@ def test_synchronous_clients_leave_nothing_behind() -> None:
         once(politely=True)
         with SyncEnvClient(PlayClient(server.url)) as env:
             env.reset()
-            mine = [thread for thread in threading.enumerate() if "recv_events" in thread.name]
-            assert len(mine) == 1  # one reading thread per connection
+            assert attendants() == 1
+            with SyncEnvClient(PlayClient(server.url)) as other:
+                other.reset()
+                assert attendants() == 1  # one thread for all connections
         files = open_files()
         for turn in range(ROUNDS):
             ledger.gate.clear()
             once(politely=turn % 3 > 0)
-        assert not [thread for thread in threading.enumerate() if "recv_events" in thread.name]
+        for thread in threading.enumerate():
+            if thread.name == ATTENDANT:
+                thread.join(WAIT_S)
+        assert attendants() == 0
         assert open_files() <= files + 3  # the server may still be closing its ends
 
 

@@ -23,12 +23,13 @@ from tests.soak.judge import Judge
 from tests.soak.ledger import read
 from tests.soak.proxy import Lane, Proxy
 from tests.soak.worlds import Add, Quick, Sum
+from tests.unit.server.shells import SHELLS
+from tests.unit.server.shells import served as served_by
 from websockets.asyncio.client import connect
 
 from openenv import GenericEnvClient, SyncEnvClient
 from openenv.app import create_app
 from openenv.protocol import SUBPROTOCOLS
-from openenv.testing.loopback import serving
 
 pytestmark = pytest.mark.e2e
 
@@ -175,12 +176,12 @@ class PlainPlay(Play):
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server for all, and the ledger of its environments."""
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server for many tests, and the ledger of its environments."""
     path = tmp_path_factory.mktemp("every_byte") / "ledger"
     app = create_app(lambda: Quick(str(path)), Add, Sum, max_concurrent_envs=64, lease_s=60.0)
-    with serving(app) as url:
-        yield url, path
+    with served_by(app, getattr(request, "param", "auto")) as server:
+        yield server.url, path
 
 
 @asynccontextmanager
@@ -209,6 +210,7 @@ def offsets(play: Play, direction: Direction, stride: int = 1) -> Iterator[Case]
         yield Case(direction, {one: offset for one in OPERATIONS if offset <= play.sizes[one, direction]})
 
 
+@pytest.mark.parametrize("served", SHELLS, indirect=True)
 @pytest.mark.parametrize("direction", Direction, ids=lambda one: one.name.lower())
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 async def test_cut_after_every_byte(served: tuple[str, Path], encoding: str, direction: Direction) -> None:

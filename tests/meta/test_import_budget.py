@@ -32,6 +32,9 @@ except SystemExit:
 """
 
 
+SERVE = "import openenv.cli, openenv.cli.serve, openenv.app.load, openenv.app.serve"
+
+
 @dataclass(frozen=True)
 class Start:
     """One way to begin.
@@ -54,6 +57,8 @@ STARTS = {
     "errors": Start("import openenv.errors", 34, HEAVY | NETWORK | {"pydantic", "msgspec", "asyncio"}),
     # yaml: make() reads the manifests of paths, too
     "make of a URL": Start("import openenv; openenv.make('http://127.0.0.1:1')", 328, (HEAVY | NETWORK) - {"yaml"}),
+    "server": Start("from openenv import create_app", 368, HEAVY | NETWORK),
+    "serve": Start(SERVE, 470, (HEAVY | NETWORK) - {"click", "typer", "uvicorn"}),
     "help": Start(HELP, 310, (HEAVY | NETWORK | {"pydantic", "msgspec", "asyncio"}) - {"click", "rich", "typer"}),
 }
 

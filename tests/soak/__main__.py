@@ -66,6 +66,7 @@ def _arguments() -> _Asked:
     parser.add_argument("--drains", type=int, help="how often the server is drained and restarted (default: 4)")
     parser.add_argument("--kills", type=int, help="workers and servers killed or stopped (default: 40; 0: none)")
     parser.add_argument("--deaths-seconds", type=float, help="play between these for so long (default: 60)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that each server consists of (default: 1)")
     parser.add_argument("--limit", type=float, help="seconds after which it has failed (default: 10 times --seconds)")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="keep ledger and logs there")
     asked = parser.parse_args()
@@ -79,8 +80,10 @@ def _arguments() -> _Asked:
     }
     seed = secrets.randbits(32) if asked.seed is None else asked.seed
     limit_s = 10 * max(given["seconds"], 10.0) if asked.limit is None else asked.limit
-    plan = Plan(seed, given["seconds"], int(given["steps"]), int(given["cuts"]), int(given["drains"]), limit_s)
-    return _Asked(plan, Mortality(seed, given["deaths_seconds"], int(given["kills"])), asked.keep)
+    plan = Plan(
+        seed, given["seconds"], int(given["steps"]), int(given["cuts"]), int(given["drains"]), limit_s, asked.workers
+    )
+    return _Asked(plan, Mortality(seed, given["deaths_seconds"], int(given["kills"]), asked.workers), asked.keep)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ __all__ = ["Death", "Deaths", "How"]
 _IS_GONE_WITHIN_S = 1.0
 """How long environments may still be built, or closed, after the server, or their fork server, was killed."""
 _IS_DRAINED_WITHIN_S = 15.0
+_ARE_REPLACED_WITHIN_S = 60.0
+"""How long environments may be closed after all workers were told to end, one after the other."""
 
 
 class How(Enum):
@@ -21,6 +23,8 @@ class How(Enum):
     KILLED = "worker kill -9"
     STOPPED = "worker SIGSTOP"
     FORK_SERVER = "fork server kill -9"
+    ONE_OF_SEVERAL = "server's worker kill -9"
+    ROLLED = "server's workers replaced"
     SERVER = "server kill -9"
     DRAINED = "server drained"
     MEMORY = "out of memory"
@@ -100,8 +104,14 @@ class Deaths:
     @staticmethod
     def _left_alone(death: Death, instance: Instance, before: float) -> bool:
         since = instance.closed_at - death.at
-        within = {How.SERVER: _IS_GONE_WITHIN_S, How.DRAINED: _IS_DRAINED_WITHIN_S}.get(death.how, -1.0)
-        return death.at <= before and 0 <= since <= within
+        within = {
+            How.SERVER: _IS_GONE_WITHIN_S,
+            How.ONE_OF_SEVERAL: _IS_GONE_WITHIN_S,
+            How.DRAINED: _IS_DRAINED_WITHIN_S,
+            How.ROLLED: _ARE_REPLACED_WITHIN_S,
+        }.get(death.how, -1.0)
+        is_hit = not death.pids or instance.pid in death.pids
+        return is_hit and death.at <= before and 0 <= since <= within
 
     @staticmethod
     def _meets(death: Death, instance: Instance) -> bool:

@@ -12,7 +12,15 @@ from tests.soak.claims import Ending
 from tests.soak.episodes import Ask, Begin, Look, Take
 from tests.soak.players import Player, drive
 
-from openenv.errors import CapacityReached, ConnectionLost, EpisodeLost, ResetNeeded, SessionNotFound, error_from_code
+from openenv.errors import (
+    CapacityReached,
+    ConnectionLost,
+    EpisodeLost,
+    ResetNeeded,
+    ServerDraining,
+    SessionNotFound,
+    error_from_code,
+)
 
 __all__ = ["Plain"]
 
@@ -87,8 +95,12 @@ class Plain(Player):
                 return answer.json() if answer.content else {}
             told = answer.json()["error"]
             error = error_from_code(told["code"], told["message"], told["details"])
-            if isinstance(error, CapacityReached) and time.monotonic() < limit and not self.stop.is_set():
-                # the same key may be used again: a refusal opened nothing
+            if (
+                isinstance(error, CapacityReached | ServerDraining)
+                and time.monotonic() < limit
+                and not self.stop.is_set()
+            ):
+                # the same key may be used again: a refusal did nothing
                 await asyncio.sleep(min(self.patience.queue_s, float(error.details.get("retry_after_s", 0.05)), 0.2))
                 continue
             if self.shares and isinstance(error, ResetNeeded):

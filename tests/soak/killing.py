@@ -65,16 +65,31 @@ class Killer:
         return None
 
     async def fork_server(self) -> None:
-        """Kill the process that starts workers, and them with it."""
-        pid = self._served.fork_server
-        if pid is None:
+        """Kill a process that starts workers, and them with it."""
+        if not (found := self._served.fork_servers):
             self.wrong.append("there is no fork server")
             return
+        pid = self._random.choice(found)
         handle = os.pidfd_open(pid)
         _send(handle, signal.SIGSTOP)  # it starts no other worker while these are counted
         self.deaths.append(Death(How.FORK_SERVER, time.monotonic(), frozenset(children_of(pid))))
         _send(handle, signal.SIGKILL)
         os.close(handle)
+
+    async def one_of_several(self) -> None:
+        """Kill one of the workers that the server consists of, and everything that lives in it."""
+        pid = self._random.choice(self._served.workers)
+        handle = os.pidfd_open(pid)
+        _send(handle, signal.SIGSTOP)  # it starts nothing while these are counted
+        os.close(handle)
+        lives = [one for forks in children_of(pid) for one in children_of(forks)]
+        self.deaths.append(Death(How.ONE_OF_SEVERAL, time.monotonic(), frozenset(lives)))
+        await asyncio.to_thread(self._served.kill_worker, pid)
+
+    async def workers(self) -> None:
+        """Have all workers that the server consists of replaced, one after the other."""
+        self.deaths.append(Death(How.ROLLED, time.monotonic()))
+        await asyncio.to_thread(self._served.roll)
 
     async def server(self) -> None:
         """Kill the server; whoever calls starts the next one."""
@@ -91,8 +106,7 @@ class Killer:
         await asyncio.gather(*self._waking)
 
     def _busy(self) -> list[int]:
-        forks = self._served.fork_server
-        return [] if forks is None else [pid for pid in children_of(forks) if _threads(pid) > 1]
+        return [pid for forks in self._served.fork_servers for pid in children_of(forks) if _threads(pid) > 1]
 
 
 def _threads(pid: int) -> int:

@@ -43,11 +43,13 @@ class Mortality:
     Attributes:
         seconds: How long players play.
         kills: What is done, in how many multiples of the shares of each world.
+        workers: Processes that each server consists of; of several, some are killed too.
     """
 
     seed: int
     seconds: float
     kills: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,10 @@ class _Stage:
                     await asyncio.to_thread(self.served.start, self.cast.world.__name__)
                     self.served.noted_up()
                     self.proxy.upstream = self.served.port
+                case How.ONE_OF_SEVERAL:
+                    await self.killer.one_of_several()
+                case How.ROLLED:
+                    await self.killer.workers()
                 case How.FORK_SERVER:
                     await self.killer.fork_server()
                 case _:
@@ -168,10 +174,10 @@ class _Stage:
 async def suffer(plan: Mortality, directory: Path) -> list[Fate]:
     """Play all worlds at the same time and kill what they live in; ledgers and logs are left in the directory."""
     patience = Patience(queue_s=30.0, lease_s=_LEASE_S)
-    stages = [_stage(cast, plan.seed, directory, patience) for cast in _CASTS]
+    stages = [_stage(cast, plan, directory, patience) for cast in _CASTS]
     try:
         await asyncio.gather(*(stage.open(plan.seed, patience) for stage in stages))
-        await asyncio.gather(*(stage.suffer(_scaled(stage.cast, plan.kills), plan.seconds) for stage in stages))
+        await asyncio.gather(*(stage.suffer(_scaled(stage.cast, plan), plan.seconds) for stage in stages))
         return await asyncio.gather(*(stage.close(patience) for stage in stages))
     except BaseException:
         for stage in stages:
@@ -179,7 +185,7 @@ async def suffer(plan: Mortality, directory: Path) -> list[Fate]:
         raise
 
 
-def _stage(cast: _Cast, seed: int, directory: Path, patience: Patience) -> _Stage:
+def _stage(cast: _Cast, plan: Mortality, directory: Path, patience: Patience) -> _Stage:
     name = cast.world.__name__
     place = directory / name.lower()
     place.mkdir()
@@ -189,13 +195,15 @@ def _stage(cast: _Cast, seed: int, directory: Path, patience: Patience) -> _Stag
         *("--isolation", "process", "--worker-memory-mb", str(_MEMORY_MB)),
         *("--journal", str(place / "journal"), "--journal-mode", cast.journal_mode),
     )
-    served = ServedWorld(place, options, _ALLOWED)
-    drawn = random.Random(f"{seed} kills {name}")
+    served = ServedWorld(place, options, _ALLOWED, plan.workers)
+    drawn = random.Random(f"{plan.seed} kills {name}")
     return _Stage(cast, served, Killer(served, drawn), drawn)
 
 
-def _scaled(cast: _Cast, kills: int) -> dict[How, int]:
+def _scaled(cast: _Cast, plan: Mortality) -> dict[How, int]:
     """What is done to a world so that there are about so many kills in all, if more than a few are asked for."""
+    kills = plan.kills
     shares = [one.many if kills >= sum(sum(c.many.values()) for c in _CASTS) // 2 else one.few for one in _CASTS]
     times = max(1.0, kills / sum(sum(share.values()) for share in shares))
-    return {how: round(count * times) for how, count in shares[_CASTS.index(cast)].items()}
+    done = {how: round(count * times) for how, count in shares[_CASTS.index(cast)].items()}
+    return {**done, How.ONE_OF_SEVERAL: done[How.SERVER], How.ROLLED: 1} if plan.workers > 1 else done

@@ -55,6 +55,7 @@ class Plan:
         seconds, steps, cuts: It ends when all three are reached.
         drains: How often the server is stopped and started again on the way.
         limit_s: When to give up on reaching them.
+        workers: Processes that the server consists of.
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Plan:
     cuts: int
     drains: int
     limit_s: float
+    workers: int = 1
 
 
 async def soak(plan: Plan, directory: Path) -> Found:
@@ -70,7 +72,7 @@ async def soak(plan: Plan, directory: Path) -> Found:
     patience = Patience()
     options = ("--max-sessions", str(CAPACITY), "--lease-s", str(patience.lease_s), "--journal", f"{directory}/journal")
     book, proxy = Book(), Proxy()
-    served = ServedWorld(directory, options)
+    served = ServedWorld(directory, options, workers=plan.workers)
     wrong: list[str] = []
     # one thread for what blocks, there from the beginning, so that threads can be counted
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))

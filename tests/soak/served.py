@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def _sum(held: Iterable[Held]) -> Held:
+    found = [*held]
+    return Held(*(sum(getattr(one, name) for one in found) for name in _COUNTED))
+
+
 class ServedWorld:
     """One port, and one server process after the other behind it.
 
@@ -76,9 +82,10 @@ class ServedWorld:
         directory: Where its ledger and logs are kept.
         options: More options of ``openenv serve``.
         allowed: What its log may say although it sounds like trouble.
+        workers: Processes that one server consists of.
     """
 
-    def __init__(self, directory: Path, options: tuple[str, ...] = (), allowed: str = "(?!)") -> None:
+    def __init__(self, directory: Path, options: tuple[str, ...] = (), allowed: str = "(?!)", workers: int = 1) -> None:
         self.ledger = directory / "ledger"
         self.outages: list[Outage] = []
         self.wrong: list[str] = []
@@ -86,7 +93,8 @@ class ServedWorld:
         self.port = 0
         self.baseline = Held(0, 0, 0)
         self._directory = directory
-        self._options = options
+        self._options = (*options, "--workers", str(workers)) if workers > 1 else options
+        self._count = workers
         self._allowed = re.compile(allowed)
         self._forks = Held(0, 0, 0)
         self._goes_on = False
@@ -102,9 +110,14 @@ class ServedWorld:
         return self.pids[-1]
 
     @property
-    def fork_server(self) -> int | None:
-        """The process that starts the workers, if there is one."""
-        return next(iter(children_of(self.pid)), None)
+    def workers(self) -> list[int]:
+        """The processes that have sessions: the server itself, or each of its workers."""
+        return children_of(self.pid) if self._count > 1 else [self.pid]
+
+    @property
+    def fork_servers(self) -> list[int]:
+        """The processes that environments' own processes are started by, if there are any."""
+        return [child for worker in self.workers for child in children_of(worker)]
 
     def start(self, world: str) -> None:
         """Start a server and wait until it takes connections. One that goes on with sessions is not used first."""
@@ -131,14 +144,46 @@ class ServedWorld:
         if self._goes_on:
             return
         self._warm_up()
-        held = held_by(process.pid)
+        held, forks = self._held()
         # the session that plain requests share takes no place and stays: a ledger that is open, perhaps on a thread
-        self.baseline = Held(held.sockets, held.files + 1, held.threads + 1, held.processes)
-        if self.fork_server is not None:  # that session is a worker: two lines to it; and one old journal is kept open
-            forks = held_by(self.fork_server)
+        # and the loop's pool of each other worker may not have had to do with anything yet
+        self.baseline = Held(held.sockets, held.files + 1, held.threads + self._count, held.processes)
+        if self.fork_servers:  # that session is a process: two lines to it; and one old journal is kept open
             # sessions that wake at the same time may need two more threads of the loop's pool, which keeps them
-            self.baseline = Held(held.sockets + 2, held.files + 1, held.threads + 2, held.processes)
+            more = self._count
+            self.baseline = Held(held.sockets + 2, held.files + more, held.threads + 2 * more, held.processes)
             self._forks = Held(forks.sockets, forks.files, forks.threads, forks.processes + 1)
+
+    def _held(self) -> tuple[Held, Held]:
+        """What the server holds, and its fork servers: all of its processes together."""
+        processes = {self.pid, *self.workers}
+        return _sum(map(held_by, processes)), _sum(map(held_by, self.fork_servers))
+
+    def kill_worker(self, pid: int) -> None:
+        """SIGKILL for one of several workers, and wait until another one has taken its place."""
+        began_at = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        self._others_come({pid}, began_at)
+
+    def roll(self) -> None:
+        """SIGHUP, and wait until all workers were replaced, one after the other."""
+        began_at, before = time.monotonic(), {*self.workers}
+        os.kill(self.pid, signal.SIGHUP)
+        self._others_come(before, began_at)
+
+    def _others_come(self, gone: set[int], began_at: float) -> None:
+        while gone & {*(up := self._up())} or len(up) < self._count:
+            if time.monotonic() > began_at + _STARTS_WITHIN_S:
+                self.wrong.append(f"nothing took the place of workers {gone}")
+                break
+            time.sleep(0.05)
+        self.outages.append(Outage(began_at, time.monotonic(), restores=True))
+
+    def _up(self) -> list[int]:
+        with suppress(httpx.HTTPError):  # the worker that was asked is the one that died
+            answer = httpx.get(f"{self.url}/ready", timeout=_STARTS_WITHIN_S, trust_env=False)
+            return [one["pid"] for one in answer.json()["sessions"]["workers"] if one["up"]]
+        return []
 
     def noted_up(self) -> None:
         """Note that players can reach it from now on."""
@@ -225,17 +270,18 @@ class ServedWorld:
         while True:
             active = self.active()
             left = [f"{active} places are still taken"] if active else []
-            left += [f"the server holds {more}" for more in held_by(self.pid).more_than(self.baseline)]
-            if (forks := self.fork_server) is not None:
-                left += [f"the fork server holds {more}" for more in held_by(forks).more_than(self._forks)]
+            held, forks = self._held()
+            left += [f"the server holds {more}" for more in held.more_than(self.baseline)]
+            left += [f"the fork server holds {more}" for more in forks.more_than(self._forks)]
             if not left or time.monotonic() > limit:
                 return left
             pause(0.1)
 
     def _warm_up(self) -> None:
         """Use it once, so that what is made at the first use does not count as leaked later."""
-        with SyncEnvClient(GenericEnvClient(self.url)) as env:
-            env.state()
+        with ExitStack() as opened:
+            for _ in range(self._count):  # each worker gets one
+                opened.enter_context(SyncEnvClient(GenericEnvClient(self.url))).state()
         self.active()
         limit = time.monotonic() + _STARTS_WITHIN_S
         while self.active() and time.monotonic() < limit:

@@ -74,7 +74,7 @@ def test_a_frame_is_read_as_its_message(version: str, file: dict[str, Any]) -> N
         expected, got = read(file["message"], REQUESTS), SERVERS[version]().decode(text)
     else:
         expected, got = read(file["message"], REPLIES), CLIENTS[version]().decode(text)
-    assert type(got) is type(expected)
+    assert isinstance(got, type(expected))
     assert plain(got) == plain(expected)
     assert plain((SERVERS if isinstance(got, Request) else CLIENTS)[version]().decode(text.encode())) == plain(expected)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ from openenv.errors import OpenEnvError, RuntimeFailure
 from openenv.runtime.lifeline import Lifeline
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from openenv.app.serve import Listening
 
 __all__ = ["main"]
@@ -42,14 +46,19 @@ def main() -> int:
     """Serve what the arguments say until the parent lets go; returns the exit code.
 
     The arguments are the lifeline's file descriptor, the parent's process id, and a JSON object: ``app``, ``name``,
-    ``import_roots``, and if wanted ``sessions``, ``host``, ``port``, ``debug``.
+    ``import_roots``, and if wanted ``sessions``, ``host``, ``port``, ``debug``, ``sockets``; of one of several
+    workers also ``worker``, as ``fleet.Supervisor`` gives it.
     """
     fd, parent, raw = sys.argv[1:4]
+    arguments = json.loads(raw)
     lifeline = Lifeline(int(fd), int(parent))
     end = _End()
-    lifeline.watch(end.come, _KILL_AFTER_S)
+    if "worker" in arguments:  # which is told to stop by a signal: this is the death of its supervisor
+        lifeline.watch(lambda: _bereft(int(parent), arguments["worker"]["paths"]), 0.0)
+    else:
+        lifeline.watch(end.come, _KILL_AFTER_S)
     try:
-        _serve(json.loads(raw), lifeline, end)
+        _serve(arguments, lifeline, end)
     except OpenEnvError as error:
         lifeline.report_error(error)
         return 1
@@ -72,11 +81,38 @@ def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
         end.listening(listening)
         lifeline.report_ready(listening.url)
 
+    worker = arguments.get("worker")
+    around, listener = (None, None) if worker is None else _joined(app, worker)
     serve(
         app,
         arguments.get("host", "127.0.0.1"),
         arguments.get("port", 0),
         on_ready=ready,
         debug=arguments.get("debug", False),
-        grace_s=_STEP_GRACE_S,
+        grace_s=arguments.get("grace_s", _STEP_GRACE_S),
+        listener=listener,
+        sockets=arguments.get("sockets", "auto"),
+        around=around,
     )
+
+
+def _bereft(parent: int, paths: list[str]) -> None:
+    """Remove what the supervisor would have removed."""
+    for _ in range(100):
+        if os.getppid() != parent:  # a moment after its sockets were closed
+            shutil.rmtree(os.path.dirname(paths[0]), ignore_errors=True)
+            return
+        threading.Event().wait(0.01)
+
+
+def _joined(app: ASGIApp, worker: dict[str, Any]) -> tuple[ASGIApp, socket.socket]:
+    """The application as that of one of several workers, and where it listens."""
+    from openenv.fleet.member import Member
+    from openenv.server.exposure import EXPOSURE
+
+    if worker["index"]:
+        EXPOSURE.keep_quiet()
+    listener, desk, door = (socket.socket(fileno=worker[name]) for name in ("listener", "desk", "door"))
+    for one in (listener, desk, door):
+        one.set_inheritable(False)
+    return Member(app, worker["index"], worker["paths"], desk, door), listener

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from pydantic import BaseModel
 
 from openenv.environment import Isolation
-from openenv.record import JournalMode
 from openenv.server import MAX_MESSAGE_BYTES, build_app
 from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, JournalOptions, SessionEngine
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from openenv.record import JournalMode
 
 __all__ = ["create_app"]
 
@@ -33,7 +37,8 @@ def create_app(
 ) -> FastAPI:
     """An ASGI application that serves an environment over HTTP and WebSocket.
 
-    Run it with any ASGI server, for instance ``uvicorn my_env.server.app:app``.
+    Run it with any ASGI server, for instance ``uvicorn my_env.server.app:app``. It is a FastAPI: add routes, mount and
+    include what you like. FastAPI is imported once that is done, or a page such as ``/docs`` is asked for.
 
     Args:
         env: The environment class, or a function that makes one. Called once per session.

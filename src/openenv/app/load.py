@@ -11,16 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Any
 
 from openenv.app.create import create_app
 from openenv.app.resolve import Local, split_file
 from openenv.environment import Environment, EnvironmentPlan, Isolation
 from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
-from openenv.record import JournalMode
 from openenv.session import JournalOptions, SessionEngine, WorkerOptions
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from openenv.record import JournalMode
 
 __all__ = ["SessionOptions", "load_app"]
 

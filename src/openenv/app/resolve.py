@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openenv.environment import Manifest, find_manifest, read_manifest
 from openenv.errors import ConfigurationError, EnvironmentNotFound
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "Local", "Remote", "installed", "resolve", "split_file"]
 
@@ -57,6 +59,8 @@ class Local:
 
 def installed() -> dict[str, EntryPoint]:
     """The installed environments by name."""
+    from importlib.metadata import entry_points  # here: for a path it would be imported in vain
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         found.setdefault(_normal(point.name), point)
@@ -196,6 +200,8 @@ def _holds(directory: Path, app: str) -> bool:
 
 
 def _unknown(target: str) -> EnvironmentNotFound:
+    import difflib
+
     names = installed()
     near = difflib.get_close_matches(_normal(target), names, n=1)
     if near:

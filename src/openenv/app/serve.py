@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
-import ipaddress
 import logging
 import os
 import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
-from starlette.types import ASGIApp
 
-from openenv.errors import ConfigurationError, OpenEnvError, PortInUse, RuntimeFailure
-from openenv.server import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S, warn_if_exposed
+from openenv.app.binding import BACKLOG, bind, url_of
+from openenv.errors import OpenEnvError, RuntimeFailure
+from openenv.server import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S, listener_for, warn_if_exposed
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ["CLOSE_GRACE_S", "Listening", "bind", "serve", "serve_named"]
 
@@ -27,7 +28,6 @@ CLOSE_GRACE_S = 5
 """Seconds that environments are given to close, after the running requests."""
 
 _PING_EVERY_S = 20.0
-_BACKLOG = 2048
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 log = logging.getLogger("openenv.server")
@@ -57,6 +57,9 @@ def serve(
     on_ready: Callable[[Listening], None] | None = None,
     debug: bool = False,
     grace_s: int = SHUTDOWN_GRACE_S,
+    listener: socket.socket | None = None,
+    sockets: Literal["auto", "asgi"] = "auto",
+    around: ASGIApp | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or ``Listening.stop``; then end requests, close environments and return.
 
@@ -71,6 +74,10 @@ def serve(
         debug: Log everything, tracebacks of environments included.
         grace_s: Seconds that running requests are given when it is stopped. Closing environments may then take
             ``CLOSE_GRACE_S`` more.
+        listener: A TCP socket that is bound already, instead of ``host`` and ``port``; it is closed at the end.
+        sockets: How the application's own WebSockets are carried. ``auto``: the fastest way that there is, which for
+            one made by ``create_app``, without middleware, goes round ASGI; ``asgi``: as under any other server.
+        around: What is to be asked instead of ``app``, and asks it.
 
     Raises:
         PortInUse: Something listens on that port.
@@ -80,25 +87,27 @@ def serve(
     if debug:
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("openenv").setLevel(logging.DEBUG)
-    with bind(host, port) as listener:
+    with listener or bind(host, port) as listening:
         warn_if_exposed(host)
         state = getattr(app, "state", None)
         limit = getattr(state, "max_message_bytes", MAX_MESSAGE_BYTES)
+        shorter: Any = listener_for(app) if sockets == "auto" else None
         config = uvicorn.Config(
-            app,
+            around or app,
+            ws=shorter or "auto",
             ws_max_size=4 * limit,  # the app's own limit comes first, and answers with a typed error
             ws_ping_interval=_PING_EVERY_S,  # proxies see traffic
             ws_ping_timeout=None,  # a client that thinks for ten minutes is alive; TCP keepalive finds the dead
             ws_per_message_deflate=False,  # costs more time than it saves
             access_log=debug,
             log_level="info" if debug else "warning",
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=grace_s,
         )
         drain = getattr(state, "drain", None)
-        server = _Server(config, _url(listener), on_ready, drain, grace_s)
+        server = _Server(config, url_of(listening), on_ready, drain, grace_s)
         try:
-            server.run(sockets=[listener])
+            server.run(sockets=[listening])
         except SystemExit:
             if server.started:
                 raise
@@ -126,60 +135,6 @@ def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:
         serve(app, host, port, on_ready=tell)
     except OpenEnvError as error:  # such as a port in use
         raise SystemExit(f"error: {error}") from None
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A TCP socket bound to an address, not yet listening.
-
-    Raises:
-        PortInUse: Another process listens there.
-        ConfigurationError: The host is unknown or not this machine's, or the port is not allowed.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigurationError(f"a port is a number from 0 to 65535, not {port}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError) as error:
-        raise ConfigurationError(
-            f"cannot listen on {host!r}: {error}; --host takes an address such as 127.0.0.1"
-        ) from None
-    # the protocol is named since accepted sockets inherit it, and asyncio turns Nagle's algorithm off for TCP alone
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _keep_alive(listener)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(
-                f"port {port} on {host} is in use; stop what listens there, or choose another with --port"
-            ) from None
-        raise ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _keep_alive(listener: socket.socket) -> None:
-    """Let the kernel find out, within about two minutes, that a silent client is gone. Accepted sockets inherit it."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
-        if hasattr(socket, name):  # not every system has all three
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _url(listener: socket.socket) -> str:
-    """The address at which this machine reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if address.is_unspecified:
-        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
 class _Server(uvicorn.Server):

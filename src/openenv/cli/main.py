@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from openenv.cli.importing import importing
 from openenv.errors import OpenEnvError
 from openenv.settings import load_settings
 from openenv.version import __version__
@@ -37,7 +38,8 @@ class Command:
 
     def load(self) -> Any:
         """Import it."""
-        return getattr(import_module(self.module), self.attribute)
+        with importing():
+            return getattr(import_module(self.module), self.attribute)
 
 
 COMMANDS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from openenv.app.resolve import Local, Remote, resolve
+from openenv.cli.importing import importing
 from openenv.errors import ConfigurationError, OpenEnvError
 from openenv.settings import load_settings
 
@@ -21,6 +22,7 @@ __all__ = ["serve"]
 # as elsewhere, from where they would be slow to import
 Isolation = Literal["inline", "thread", "process"]
 JournalMode = Literal["off", "relaxed", "durable"]
+Listener = Literal["auto", "asgi"]
 
 _LABEL = 10
 
@@ -60,6 +62,12 @@ def serve(
     grace_s: Annotated[
         int, typer.Option(min=0, help="Seconds that running requests are given when the server is stopped.")
     ] = 10,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the port and the sessions; one runs on one core.")
+    ] = 1,
+    listener: Annotated[
+        Listener, typer.Option(help="How WebSockets are carried; asgi: as under any other server, which is slower.")
+    ] = "auto",
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a file changes. Sessions end when it does.")
     ] = False,
@@ -83,19 +91,37 @@ def serve(
         "journal_is_required": journal is not None,
     }
     if reload:
+        if workers > 1:
+            raise ConfigurationError("--reload serves from one process; leave out --workers while you write")
         _serve_reloading(local, host, port, sessions, debug)
         return
-    from openenv.app.load import SessionOptions, load_app
-    from openenv.app.serve import Listening
-    from openenv.app.serve import serve as serve_app
+    if workers > 1:
+        from openenv.app.several import serve_workers
 
+        code = serve_workers(
+            local,
+            workers,
+            host,
+            port,
+            sessions,
+            on_ready=lambda url, capacity: _say(local, url, f"up to {capacity} at the same time, {workers} workers"),
+            debug=debug,
+            grace_s=grace_s,
+            sockets=listener,
+        )
+        raise typer.Exit(code)
+    with importing():
+        from openenv.app.load import SessionOptions, load_app
+        from openenv.app.serve import Listening
+        from openenv.app.serve import serve as serve_app
+    gc.freeze()  # what the author's module leaves is then all that there is to walk
     app = load_app(local, SessionOptions.of(**sessions))
     capacity = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
 
     def ready(listening: Listening) -> None:
         _say(local, listening.url, None if capacity is None else f"up to {capacity} at the same time")
 
-    serve_app(app, host, port, on_ready=ready, debug=debug, grace_s=grace_s)
+    serve_app(app, host, port, on_ready=ready, debug=debug, grace_s=grace_s, sockets=listener)
 
 
 def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any], debug: bool) -> None:
@@ -122,19 +148,17 @@ def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any
 def _say(local: Local, url: str, sessions: str | None) -> None:
     """Where the server is and how to use it."""
     rows = [("URL", url), ("API pages", f"{url}/docs"), ("sessions", sessions), ("stop", "Ctrl-C")]
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"\n[bold green]●[/] [bold]{local.name}[/] is served\n")
+    typer.echo(f"\n{typer.style('●', fg='green', bold=True)} {typer.style(local.name, bold=True)} is served\n")
     for label, value in rows:
         if value is not None:
-            console.print(f"  [dim]{label:<{_LABEL}}[/] {value}")
-    console.print()
+            typer.echo(f"  {typer.style(f'{label:<{_LABEL}}', dim=True)} {value}")
+    typer.echo()
 
 
 def _say_failure(local: Local, error: OpenEnvError) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print("[bold red]error:[/] ", end="")
-    console.print(error.message, markup=False)
-    console.print(f"[dim]{local.name} is started again when a file changes[/]")
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(error.message, err=True)
+    typer.secho(f"{local.name} is started again when a file changes", dim=True, err=True)
 
 
 def _file_name(text: str) -> str:

@@ -16,7 +16,7 @@ from openenv.client.conversation import Conversation
 from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
 from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of
 from openenv.client.values import Values
-from openenv.protocol import GetState, Hello
+from openenv.protocol import GetState, Hello, Observed, Reply, Request
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         )
         self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options)
         self._socket: AsyncSocket | None = None
-        self._turn_ended, self._woken = asyncio.Event(), asyncio.Event()
+        self._turn_ended: asyncio.Event | None = None  # for who waits for the turn
+        self._woken: asyncio.Event | None = None  # for who pauses
 
     @property
     def hello(self) -> Hello | None:
@@ -164,7 +165,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             **options: Options of the environment's own.
         """
         request = self._conversation.reset(seed, episode_id, timeout_s, options)
-        return self._conversation.result(await self._call(self._conversation.ask(request, timeout_s)))
+        return self._conversation.result(await self._ask(request, timeout_s))
 
     async def step(self, action: ActT, timeout_s: float | None = None, **options: Any) -> StepResult[ObsT]:
         """Take an action.
@@ -179,7 +180,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             ActionInvalid, ResetNeeded, EpisodeDone: Refused; the environment did not move.
         """
         request = self._conversation.step(action, timeout_s, options)
-        return self._conversation.result(await self._call(self._conversation.ask(request, timeout_s)))
+        return self._conversation.result(await self._ask(request, timeout_s))
 
     async def state(self) -> StateT:
         """Where the episode stands."""
@@ -198,7 +199,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         twin = copy.copy(self)
         twin.options = replace(self.options, owned=None)
         twin._conversation, twin._socket = self._conversation.branch(twin.options), None
-        twin._turn_ended, twin._woken = asyncio.Event(), asyncio.Event()
+        twin._turn_ended = twin._woken = None
         return await twin.connect()
 
     async def close(self) -> None:
@@ -207,27 +208,27 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         A ``close`` of the environment that fails is logged as a warning. ``reset`` begins anew.
         """
         has_turn = self._conversation.try_turn() or await self._interrupt()
-        turn_ended = self._begin_turn() if has_turn else None
         try:
             if has_turn:
                 await self._play(self._conversation.end())
         finally:
             self._conversation.closed()
             self._abort()
-            if turn_ended is not None:
-                self._conversation.end_turn()
-                turn_ended.set()
+            if has_turn:
+                self._end_turn()
             if self.options.owned is not None:
                 await asyncio.to_thread(self.options.owned.close)
 
     async def _interrupt(self) -> bool:
         """Make the call that waits give its turn to this one."""
         if self._conversation.interrupt():
-            self._woken.set()
+            if self._woken is not None:
+                self._woken.set()
             self._abort()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.options.connect_timeout_s):
                 while not self._conversation.try_turn():
+                    self._turn_ended = self._turn_ended or asyncio.Event()
                     await self._turn_ended.wait()
                 return True
         return False
@@ -248,21 +249,46 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
 
     async def _call(self, moves: Moves[T]) -> T:
         self._conversation.begin_turn()
-        turn_ended = self._begin_turn()
         try:
             return await self._play(moves)
         finally:
-            self._conversation.end_turn()
-            turn_ended.set()
+            self._end_turn()
 
-    def _begin_turn(self) -> asyncio.Event:
-        self._turn_ended, self._woken = asyncio.Event(), asyncio.Event()  # new: each belongs to one event loop
-        return self._turn_ended
-
-    async def _play(self, moves: Moves[T]) -> T:
-        """Make the moves that the conversation decides on."""
-        answer: Any = None
+    async def _ask(self, request: Request, timeout_s: float | None) -> Reply:
+        """The answer to a request; without a detour where it comes as nearly all do."""
+        conversation, asked = self._conversation, None
+        conversation.begin_turn()
         error: BaseException | None = None
+        try:
+            try:
+                asked = conversation.ask_at_once(request)
+                if asked is None or self._socket is None:
+                    reply = None
+                else:
+                    reply = await self._socket.ask(asked)
+                    if type(reply) is Observed:
+                        return reply
+            except BaseException as raised:  # cancellation too: the conversation decides what follows from it
+                if asked is None:
+                    raise
+                reply, error = None, raised
+            if asked is None:
+                return await self._play(conversation.ask(request, timeout_s))
+            moves = conversation.asked(request, asked)
+            next(moves)
+            return await self._play(moves, reply, error or (hung_up() if reply is None else None))
+        finally:
+            error = None  # its traceback holds this frame
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._conversation.end_turn()
+        if self._turn_ended is not None:
+            self._turn_ended.set()
+            self._turn_ended = None
+
+    async def _play(self, moves: Moves[T], answer: Any = None, error: BaseException | None = None) -> T:
+        """Make the moves that the conversation decides on, from the one that gave ``answer`` or raised ``error``."""
         try:
             while True:
                 try:
@@ -286,9 +312,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
                 self._socket = await AsyncSocket.connect(self.options, move.timeout_s)
                 return self._socket.subprotocol
             case Pause():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(move.seconds):
-                        await self._woken.wait()
+                await self._pause(move.seconds)
             case HangUp():
                 self._abort()
             case Look():
@@ -303,6 +327,15 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
                 if socket is not None:
                     await socket.close(move.timeout_s)
         return None
+
+    async def _pause(self, seconds: float) -> None:
+        if self._conversation.interrupted.is_set():
+            return
+        self._woken = asyncio.Event()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken = None
 
     def _abort(self) -> None:
         socket, self._socket = self._socket, None

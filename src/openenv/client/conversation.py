@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -12,9 +11,10 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic
 
+from openenv.client.asking import check_time, reset_of
 from openenv.client.breaks import Break, Broken, Gone, lost, reason_of
 from openenv.client.link import Link
-from openenv.client.moves import Moves, Pause
+from openenv.client.moves import Ask, Moves, Pause
 from openenv.client.options import ClientOptions
 from openenv.client.values import Values
 from openenv.errors import (
@@ -80,9 +80,10 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def try_turn(self, timeout_s: float = 0.0) -> bool:
         """Take the turn to ask; False while another call has it."""
-        if not self._turn.acquire(timeout=timeout_s):
+        if not self._turn.acquire(timeout_s > 0, timeout_s or -1):
             return False
-        self.interrupted.clear()
+        if self.interrupted.is_set():
+            self.interrupted.clear()
         return True
 
     def begin_turn(self) -> None:
@@ -111,7 +112,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def connect(self) -> Moves[None]:
         """Be connected, with a session."""
         yield from self._notice()
-        yield from self._with_place(None, None)
+        yield from self._link.or_hung_up(self._with_place(None, None))
 
     def ask(self, request: Request, timeout_s: float | None) -> Moves[Reply]:
         """The answer to a request; ``timeout_s`` is the request's own, ``None``: as for any message."""
@@ -120,6 +121,32 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         reply = yield from self._with_place(request, timeout_s or self._options.message_timeout_s)
         assert reply is not None
         return reply
+
+    def ask_at_once(self, request: Request) -> Ask | None:
+        """The first move of ``ask`` where nothing comes before it, as nearly always; else ``None``.
+
+        If it gives an ``Observed``, that is the answer and it was the only one; if not, the rest is ``asked``.
+        """
+        if (
+            type(request) is not Step
+            or self._episode is not _Episode.RUNNING
+            or request.timeout_s is not None
+            or self._options.message_timeout_s is not None
+        ):
+            return None
+        return self._link.ask_at_once(request)
+
+    def asked(self, request: Request, asked: Ask) -> Moves[Reply]:
+        """The moves of ``ask`` from the one that ``ask_at_once`` gave, which is the first again."""
+        assert asked.frame is not None
+        self._before = self._episode
+        try:
+            return self._placed((yield from self._link.answer(asked.frame, None)))
+        except Gone as gone:
+            raise self._lost(gone) from gone
+        except BaseException as error:  # cancellation too: what it did to the episode is to be noted
+            self._tell(error, request, had_session=True)
+            raise
 
     def end(self) -> Moves[None]:
         """End the session and the connection."""
@@ -232,12 +259,8 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         except Gone:
             raise
         except BaseException as error:  # cancellation too: what it did to the episode is to be noted
-            if isinstance(error, OpenEnvError) and not isinstance(error, RemoteProtocolError | SessionClosed):
-                raise
-            told = self._told(error, request, had_session=had_session)
-            if told is error:
-                raise
-            raise told from error
+            self._tell(error, request, had_session=had_session)
+            raise
 
     def _placed(self, reply: Reply) -> Reply:
         """The same reply; raises ``CapacityReached`` if by it a v1 server, which opens no sessions, says it is full."""
@@ -252,16 +275,12 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         self, seed: int | None, episode_id: str | None, timeout_s: float | None, options: dict[str, Any]
     ) -> Reset:
         """The request that begins an episode."""
-        _check_time(timeout_s)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
-            raise LocalProtocolError(f"a seed is an integer from 0 to 2**63 - 1, not {seed!r}")
-        if episode_id is not None and not (isinstance(episode_id, str) and len(episode_id) <= 255):
-            raise LocalProtocolError(f"an episode_id is a text of at most 255 characters, not {episode_id!r}")
-        return Reset(seed=seed, episode_id=episode_id, timeout_s=timeout_s, options=options)
+        return reset_of(seed, episode_id, timeout_s, options)
 
     def step(self, action: ActT, timeout_s: float | None, options: dict[str, Any]) -> Step:
         """The request that takes an action."""
-        _check_time(timeout_s)
+        if timeout_s is not None:
+            check_time(timeout_s)
         return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
 
     def _admit(self, request: Request) -> None:
@@ -301,6 +320,14 @@ class Conversation(Generic[ActT, ObsT, StateT]):
             return MessageTooLarge(message)
         return ConnectionLost(message) if had_session else ConnectFailed(f"no session could be opened: {message}")
 
+    def _tell(self, error: BaseException, request: Request | None, *, had_session: bool) -> None:
+        """Raise what tells a request's end without its answer, if that is not the error itself; notes it."""
+        if isinstance(error, OpenEnvError) and not isinstance(error, RemoteProtocolError | SessionClosed):
+            return
+        told = self._told(error, request, had_session=had_session)
+        if told is not error:
+            raise told from error
+
     def _lost(self, gone: Gone) -> OpenEnvError:
         """Note that the session is over; the error to tell it with."""
         if self._episode in (_Episode.RUNNING, _Episode.BEGINNING):
@@ -321,11 +348,3 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         if isinstance(error, CapacityReached | FactoryFailed) and self._link.line.is_v1:
             self._link.no_session()  # v1 says so where the session should have begun
         raise error
-
-
-def _check_time(timeout_s: float | None) -> None:
-    if timeout_s is None:
-        return
-    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-    if not (is_number and timeout_s > 0 and math.isfinite(timeout_s)):
-        raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")

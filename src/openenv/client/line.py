@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from openenv.client.breaks import Break, Broken, Gone, Refused, lost
+from openenv.client.breaks import Break, Broken, Gone, Refused, lost, unless_gone
 from openenv.client.moves import Ask, Connect, HangUp, Moves, Tell
 from openenv.client.options import ClientOptions
 from openenv.errors import LocalProtocolError, OpenEnvError, RemoteProtocolError
@@ -19,6 +19,7 @@ from openenv.protocol import (
     Ended,
     Failed,
     Hello,
+    Observed,
     Progress,
     Queued,
     Reply,
@@ -91,10 +92,9 @@ class Line:
 
     def exchange(self, frame: str | bytes | None, deadline: Deadline | None) -> Moves[Reply]:
         """Send a frame, if there is one, and give the reply that comes; raises ``Broken`` or ``Gone``."""
-        silence_s = self._options.liveness_timeout_s if self.resumes else None  # else a false alarm costs the episode
         left_s = None if deadline is None else max(0.0, deadline.at - self._clock())
         try:
-            reply: Reply = yield Ask(frame, self._take, left_s, silence_s)
+            reply: Reply = yield self.ask(frame, left_s)
         except Broken as broken:
             self._go_on()
             if broken.why is Break.TIMEOUT and deadline is not None:
@@ -103,6 +103,21 @@ class Line:
         if isinstance(reply, Ended):
             raise Gone(lost(reply.reason, reply.message))
         return reply
+
+    def ask(self, frame: str | bytes | None, left_s: float | None) -> Ask:
+        """The move that sends a frame, if there is one, and waits ``left_s`` seconds for the reply."""
+        silence_s = self._options.liveness_timeout_s if self.resumes else None  # else a false alarm costs the episode
+        return Ask(frame, self._take, left_s, silence_s)
+
+    def unless_gone(self, reply: Reply) -> Reply:
+        """The answer to a request; raises ``Gone`` if by it the session is over, which could be resumed till then."""
+        return unless_gone(reply) if self.resumes else reply
+
+    def until_hung_up(self, deadline: Deadline | None) -> Moves[None]:
+        """Wait until the server ends the connection, but no longer than an exchange may take."""
+        with suppress(Broken, RemoteProtocolError):
+            while True:
+                yield from self.exchange(None, self.short(deadline))
 
     def last_words(self) -> Moves[None]:
         """Take what the server said before the connection ended; raises ``Gone`` if that was the session's end."""
@@ -152,6 +167,8 @@ class Line:
         self._go_on()
         assert connection is not None
         reply = connection.receive(frame)
+        if type(reply) is Observed:
+            return reply
         if isinstance(reply, Progress):
             log.info("the request has been running for %g s", reply.elapsed_s)
             return None

@@ -8,20 +8,9 @@ import secrets
 from collections.abc import Callable
 from typing import TypeVar
 
-from openenv.client.breaks import (
-    GIVEN_UP_BY_US,
-    PASSING,
-    Break,
-    Broken,
-    Gone,
-    Refused,
-    gone_if,
-    reason_of,
-    unknown,
-    unless_gone,
-)
+from openenv.client.breaks import GIVEN_UP_BY_US, PASSING, Break, Broken, Gone, Refused, gone_if, reason_of, unknown
 from openenv.client.line import FAREWELL_S, Deadline, Line
-from openenv.client.moves import Look, Moves, Part, Pause, Tell
+from openenv.client.moves import Ask, Look, Moves, Part, Pause, Tell
 from openenv.client.options import ClientOptions
 from openenv.client.patience import Patience
 from openenv.errors import ConnectFailed, OpenEnvError, RemoteProtocolError
@@ -30,7 +19,6 @@ from openenv.protocol import ClientSession, Close, Failed, Open, Opened, Reply, 
 __all__ = ["Link"]
 
 T = TypeVar("T")
-
 log = logging.getLogger("openenv.client")
 
 
@@ -49,11 +37,7 @@ class Link:
     """
 
     def __init__(
-        self,
-        options: ClientOptions,
-        go_on: Callable[[], None],
-        clock: Callable[[], float],
-        random: Callable[[], float],
+        self, options: ClientOptions, go_on: Callable[[], None], clock: Callable[[], float], random: Callable[[], float]
     ) -> None:
         self._options, self._go_on, self._clock = options, go_on, clock
         self._patience = Patience(options.reconnect_timeout_s, clock, random)
@@ -121,6 +105,13 @@ class Link:
         yield from self._guarded(self._reach(None if is_new else deadline))
         return is_new
 
+    def ask_at_once(self, request: Request) -> Ask | None:
+        """The move that asks it; ``None`` where something comes before, or the server is old."""
+        session = self._session
+        if not (self._is_attached and self.line.resumes) or session is None or session.unanswered is not None:
+            return None
+        return self.line.ask(self.line.frame(request, session), None)
+
     def frame(self, request: Request) -> str | bytes:
         """The frame of a request. Where this raises, nothing was sent and everything is as it was."""
         assert self._session is not None
@@ -155,7 +146,7 @@ class Link:
                 frame = self.line.again(self._session)
                 continue
             self._patience.renew()
-            return unless_gone(reply) if self.line.resumes else reply
+            return self.line.unless_gone(reply)
 
     def _join(self, deadline: Deadline | None) -> Moves[None]:
         """Connect; where the server cannot resume a session, what there was is over."""
@@ -262,6 +253,15 @@ class Link:
             yield from self._give_up(error)
             raise
 
+    def or_hung_up(self, moves: Moves[T]) -> Moves[T]:
+        """The same moves; if they fail and nothing was opened, the connection is not left behind."""
+        try:
+            return (yield from moves)
+        except OpenEnvError:
+            if not self.has_session:
+                yield from self._hang_up()
+            raise
+
     def _let_go(self) -> Moves[None]:
         """Forget a session that is over, here and, if it keeps it in some form, on the server."""
         connection, session = self.line.connection, self._session
@@ -319,8 +319,7 @@ class Link:
                 yield Pause(pause_s)
         if self.line.connection is not None:
             yield Part(max(0.0, deadline.at - self._clock()))
-        self.line.connection, self._session, self._is_attached = None, None, False
-        self._owed.clear()
+        self.line.connection, self._session, self._is_attached, self._owed = None, None, False, []
 
     def _end_once(self, deadline: Deadline) -> Moves[None]:
         if self.line.connection is None:
@@ -334,6 +333,7 @@ class Link:
         session = self._session
         if self.line.is_v1:
             yield Tell(connection.send(Close(), session), FAREWELL_S)
+            yield from self.line.until_hung_up(deadline)  # which tells that the place is free
         else:
             frame = self.line.again(self._session) or connection.send(Close(), session)
             reply = yield from self.line.exchange(frame, deadline)

@@ -20,7 +20,7 @@ class Connect:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take longer to make than all else in it
 class Ask:
     """Send a frame, if there is one, and wait until ``take`` finds a reply in what arrives; gives it.
 

@@ -11,7 +11,7 @@ from openenv.client.async_client import EnvClient, GenericEnvClient
 from openenv.client.breaks import hung_up
 from openenv.client.conversation import Conversation
 from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
-from openenv.protocol import GetState
+from openenv.protocol import GetState, Observed, Reply, Request
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     def step(self, action: ActT, timeout_s: float | None = None, **options: Any) -> StepResult[ObsT]:
         """Take an action; see ``EnvClient.step``."""
         request = self._conversation.step(action, timeout_s, options)
-        return self._conversation.result(self._call(self._conversation.ask(request, timeout_s)))
+        return self._conversation.result(self._ask(request, timeout_s))
 
     def state(self) -> StateT:
         """Where the episode stands."""
@@ -114,10 +114,35 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         finally:
             self._conversation.end_turn()
 
-    def _play(self, moves: Moves[T]) -> T:
-        """Make the moves that the conversation decides on."""
-        answer: Any = None
+    def _ask(self, request: Request, timeout_s: float | None) -> Reply:
+        """The answer to a request; without a detour where it comes as nearly all do."""
+        conversation, asked = self._conversation, None
+        conversation.begin_turn()
         error: BaseException | None = None
+        try:
+            try:
+                asked = conversation.ask_at_once(request)
+                if asked is None or self._socket is None:
+                    reply = None
+                else:
+                    reply = self._socket.ask(asked)
+                    if type(reply) is Observed:
+                        return reply
+            except BaseException as raised:  # interruption too: the conversation decides what follows from it
+                if asked is None:
+                    raise
+                reply, error = None, raised
+            if asked is None:
+                return self._play(conversation.ask(request, timeout_s))
+            moves = conversation.asked(request, asked)
+            next(moves)
+            return self._play(moves, reply, error or (hung_up() if reply is None else None))
+        finally:
+            error = None  # its traceback holds this frame
+            conversation.end_turn()
+
+    def _play(self, moves: Moves[T], answer: Any = None, error: BaseException | None = None) -> T:
+        """Make the moves that the conversation decides on, from the one that gave ``answer`` or raised ``error``."""
         try:
             while True:
                 try:

@@ -64,6 +64,7 @@ class EnvironmentPlan:
         deterministic: Whether it says that it can be played again.
         volatile: Fields that may then differ.
         snapshots: Whether it takes snapshots.
+        batches: Whether it steps several of its instances in one call.
         action_type, observation_type, state_type: The class's type parameters, or the base types where it names none.
     """
 
@@ -81,6 +82,7 @@ class EnvironmentPlan:
     deterministic: bool = False
     volatile: frozenset[str] = frozenset()
     snapshots: bool = False
+    batches: bool = False
 
     @staticmethod
     @cache
@@ -128,7 +130,24 @@ class EnvironmentPlan:
             deterministic=bool(environment.deterministic),
             volatile=frozenset(environment.volatile),
             snapshots=environment.snapshot is not Environment.snapshot,
+            batches=_has_batches(environment, is_async=async_reset or async_step),
         )
+
+
+def _has_batches(environment: type[Environment[Any, Any, Any]], *, is_async: bool) -> bool:
+    own = inspect.getattr_static(environment, "step_batch")
+    if own is inspect.getattr_static(Environment, "step_batch"):
+        return False
+    name = environment.__name__
+    if not isinstance(own, (classmethod, staticmethod)) or inspect.iscoroutinefunction(own.__func__):
+        raise ConfigurationError(
+            f"{name}.step_batch must be a class method that is not async: "
+            "@classmethod def step_batch(cls, environments, actions)"
+        )
+    if is_async or environment.REQUIRES_SINGLE_THREAD_EXECUTOR:
+        other = "step_async" if is_async else "REQUIRES_SINGLE_THREAD_EXECUTOR"
+        raise ConfigurationError(f"{name} has step_batch and {other}; with step_batch all live on one common thread")
+    return True
 
 
 def _type_parameters(cls: type[Any]) -> tuple[type[Any] | None, type[Any] | None, type[Any] | None]:

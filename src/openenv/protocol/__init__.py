@@ -1,5 +1,6 @@
 """The wire, without I/O: messages, their encodings, and the rules for ids and versions."""
 
+from openenv.protocol.batch import MOST_IN_BATCH, is_batch, joined, parts
 from openenv.protocol.connection import SUBPROTOCOLS, ClientConnection, ClientSession, ServerCodec, server_codec
 from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, to_json
 from openenv.protocol.faults import fault
@@ -28,13 +29,14 @@ from openenv.protocol.messages import (
     Step,
 )
 from openenv.protocol.negotiation import ClientCodec, client_codec
-from openenv.protocol.plain import rich_fields
+from openenv.protocol.plain import observation_text, rich_fields
 from openenv.protocol.transcode import transcoded
 from openenv.protocol.v1 import http_observation
 from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 from openenv.protocol.window import Admission, ReplyWindow
 
 __all__ = [
+    "MOST_IN_BATCH",
     "SUBPROTOCOLS",
     "Admission",
     "ClientCodec",
@@ -71,8 +73,12 @@ __all__ = [
     "fault",
     "fields_beside",
     "http_observation",
+    "is_batch",
     "is_model",
+    "joined",
     "observation_part",
+    "observation_text",
+    "parts",
     "rich_fields",
     "server_codec",
     "to_json",

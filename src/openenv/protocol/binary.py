@@ -10,7 +10,7 @@ from openenv.types.forms import Form
 from openenv.types.kinds import Malformed, value_of
 from openenv.types.ndarrays import ArrayParts
 
-__all__ = ["ARRAY", "BINARY_FORM", "OTHER", "extension"]
+__all__ = ["ARRAY", "BINARY_FORM", "OTHER", "BinaryForm", "extension"]
 
 ARRAY, OTHER = 1, 2
 """Codes of the extensions: an array, whose body is ``[dtype, shape]`` and then its items; any other kind."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
 from openenv.errors import LocalProtocolError, RemoteProtocolError
+from openenv.protocol.batch import is_batch, joined
 from openenv.protocol.messages import (
     Close,
     Ended,
     Failed,
     Hello,
+    Observed,
     Open,
     Opened,
     Progress,
@@ -22,6 +26,8 @@ from openenv.protocol.messages import (
 from openenv.protocol.negotiation import SUBPROTOCOLS, ServerCodec, client_codec, server_codec
 
 __all__ = ["SUBPROTOCOLS", "ClientConnection", "ClientSession", "ServerCodec", "server_codec"]
+
+_INTRODUCTIONS = (Open, Resume)
 
 
 class ClientSession:
@@ -58,12 +64,15 @@ class ClientSession:
         return Open(nonce=self.nonce, queue_timeout_s=queue_timeout_s, fork=fork, token=token)
 
     def numbered(self, request: Request) -> Request:
-        """The request as the next one of this session; nothing is noted yet."""
-        return structs.replace(request, session=self.id, id=self._last_id + 1, ack=self._ack)
+        """The request as the next one of this session, in a copy if it was another before; nothing is noted yet."""
+        if request.id or request.session:
+            return structs.replace(request, session=self.id, id=self._last_id + 1, ack=self._ack)
+        request.session, request.id, request.ack = self.id, self._last_id + 1, self._ack
+        return request
 
     def sent(self, request: Request) -> None:
         """Note a request whose frame was made."""
-        if isinstance(request, Open | Resume):
+        if isinstance(request, _INTRODUCTIONS):
             self._introduction = request
         else:
             self._last_id = max(self._last_id, request.id)
@@ -72,6 +81,15 @@ class ClientSession:
     def withdraw(self) -> None:
         """Forget the unanswered request: its frame was not sent, or nobody waits for its answer."""
         self.unanswered = None
+
+    def takes(self, reply: Observed) -> bool:
+        """Whether that is the answer to what was asked; noted if it is. What nearly every reply is."""
+        asked = self.unanswered
+        if asked is None or self._introduction is not None or reply.id != asked.id:
+            return False
+        self._ack = asked.id
+        self.unanswered = None
+        return True
 
     def take(self, reply: Reply) -> Reply | None:
         """The reply if it is news: the answer to what was asked, or a notice. ``None`` if it comes late."""
@@ -114,6 +132,7 @@ class ClientConnection:
 
     def __init__(self, subprotocol: str | None) -> None:
         self._codec = client_codec(subprotocol)
+        self._has_sessions = self._codec.subprotocol is not None
         self._sessions: dict[str, ClientSession] = {}
         self._opening: dict[str, ClientSession] = {}  # by nonce
         self.only = ClientSession()
@@ -123,7 +142,7 @@ class ClientConnection:
     @property
     def has_sessions(self) -> bool:
         """Whether the version greets and opens sessions; in v1 the connection is the session."""
-        return self._codec.subprotocol is not None
+        return self._has_sessions
 
     def has(self, feature: str) -> bool:
         """Whether the server greeted with that optional part of the protocol."""
@@ -133,21 +152,31 @@ class ClientConnection:
         """The frame of a request. Where this raises, everything is as it was.
 
         Args:
-            request: What is asked; its session, id and ack are filled in.
+            request: What is asked; its session, id and ack are filled in, if it had none.
             session: Whose request it is; in v1 the connection has but its own.
 
         Raises:
             LocalProtocolError: Another request of the session is unanswered, or the version cannot say this.
         """
         session = session or self.only
-        introduces = isinstance(request, Open | Resume)
+        introduces = isinstance(request, _INTRODUCTIONS)
         if session.unanswered is not None and not introduces:
             raise LocalProtocolError("a request of this session is unanswered; wait for it, or use another session")
-        if self.has_sessions and not introduces:
+        if self._has_sessions and not introduces:
             request = session.numbered(request)
         frame = self._codec.encode(request)
         self._note(request, session)
         return frame
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether frames may be arrays."""
+        return self.has("batch")
+
+    @staticmethod
+    def joined(frames: Sequence[str | bytes]) -> str | bytes:
+        """One frame with what ``send`` and its kin made, at most ``MOST_IN_BATCH`` of it, where ``has_batches``."""
+        return joined(frames)
 
     def send_again(self, session: ClientSession) -> str | bytes | None:
         """The frame of what is unanswered, under its old id, once the session is resumed here; ``None`` without."""
@@ -178,7 +207,20 @@ class ClientConnection:
         Raises:
             RemoteProtocolError: The frame cannot be read, or nothing was asked.
         """
-        reply = self._codec.decode(frame)
+        return self._news(self._codec.decode(frame))
+
+    def receive_all(self, frame: str | bytes) -> list[Reply]:
+        """The news in an arriving frame, which may be an array.
+
+        Raises:
+            RemoteProtocolError: The frame cannot be read, or nothing was asked.
+        """
+        replies = self._codec.decode_all(frame) if is_batch(frame) else [self._codec.decode(frame)]
+        return [news for reply in replies if (news := self._news(reply)) is not None]
+
+    def _news(self, reply: Reply) -> Reply | None:
+        if type(reply) is Observed and (asked := self._sessions.get(reply.session)) is not None and asked.takes(reply):
+            return reply
         if isinstance(reply, Hello):
             self.hello = reply
             return reply

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from openenv.protocol.spliced import Spliced
 from openenv.types.forms import EncodingFailed
+from openenv.types.ndarrays import WHOLE_ARRAYS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["UNENCODABLE", "EncodingFailed", "fields_beside", "is_model", "to_json"]
+__all__ = ["UNENCODABLE", "EncodingFailed", "fields_beside", "is_model", "json_pieces", "to_json"]
 
 UNENCODABLE = (EncodingFailed, TypeError, ValueError, OverflowError, RecursionError)
 """All that encoders raise for values that have no form."""
@@ -29,14 +33,32 @@ def to_json(value: Any, exclude: set[str] | None = None) -> bytes:
     Raises:
         EncodingFailed: Something in it has no JSON form; the message names the type.
     """
-    try:
-        if is_model(value):
-            return value.__pydantic_serializer__.to_json(value, exclude=exclude, fallback=_fallback, warnings=False)
-        import pydantic_core  # here: importing a client must not wait for it
+    return b"".join(json_pieces(value, exclude))
 
-        return pydantic_core.to_json(value, fallback=_fallback, inf_nan_mode="null")
+
+def json_pieces(value: Any, exclude: set[str] | None = None) -> list[bytes]:
+    """``to_json`` in pieces: the first, and of the rest every second, may have null in it; the others are arrays."""
+    arrays = Spliced()
+
+    def apart(item: Any) -> Any:
+        return arrays.stand_in(item) or _fallback(item)
+
+    try:
+        text = _written(value, exclude, apart)
+        return arrays.pieces(text) or [_written(value, exclude, _fallback)]
     except (ValueError, TypeError, RecursionError) as error:  # all that pydantic raises for values without JSON form
         raise EncodingFailed(str(error)) from error
+
+
+def _written(value: Any, exclude: set[str] | None, fallback: Callable[[Any], Any]) -> bytes:
+    context = WHOLE_ARRAYS if "numpy" in sys.modules else None
+    if is_model(value):
+        return value.__pydantic_serializer__.to_json(
+            value, exclude=exclude, fallback=fallback, warnings=False, context=context
+        )
+    import pydantic_core  # here: importing a client must not wait for it
+
+    return pydantic_core.to_json(value, fallback=fallback, inf_nan_mode="null", context=context)
 
 
 def is_model(value: Any) -> TypeGuard[BaseModel]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from openenv.errors import OpenEnvError
 from openenv.protocol.messages import Reply, Request
 from openenv.protocol.v1 import V1ClientCodec, V1ServerCodec
 from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
@@ -25,6 +26,9 @@ class ServerCodec(Protocol):
 
     def decode(self, frame: str | bytes) -> Request:
         """A frame as a request; raises what is wrong with it."""
+
+    def decode_all(self, frame: str | bytes) -> list[Request | OpenEnvError]:
+        """The requests of an array; in the place of one that cannot be read, what is wrong with it."""
 
     def encode(self, reply: Reply) -> str | bytes | None:
         """A reply as a text or binary frame, or ``None`` where the version has no such message."""
@@ -51,6 +55,9 @@ class ClientCodec(Protocol):
         Raises:
             RemoteProtocolError: The server sent what this version does not know.
         """
+
+    def decode_all(self, frame: str | bytes) -> list[Reply]:
+        """An array as replies; raises as ``decode`` does."""
 
 
 def server_codec(offered: Iterable[str], *, plain: bool = False) -> ServerCodec:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Union
 
-from openenv.protocol.encoding import is_model
+from msgspec import Raw
+
+from openenv.protocol.encoding import fields_beside, is_model
 from openenv.protocol.lossy import has_lost
 from openenv.types.forms import TAG
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ConfigDict
 
-__all__ = ["is_plain_model", "plain_json", "rich_fields"]
+__all__ = ["is_plain_model", "observation_text", "plain_json", "rich_fields"]
 
 _KEY = f'"{TAG}"'.encode()
 _PLAIN = {str, int, float, bool, type(None), None}
 _rich_of: dict[type[Any], frozenset[str] | None] = {}  # by class, worked out once
+_write_of: dict[type[Any], Callable[[Any], bytes] | None] = {}  # by observation class, worked out once
 
 
 def rich_fields(cls: type[Any]) -> frozenset[str] | None:
@@ -50,6 +54,38 @@ def plain_json(value: Any, exclude: set[str] | None = None) -> bytes | None:
     if _KEY in text or (b"null" in text and has_lost(value)):
         return None
     return text
+
+
+def observation_text(observation: Any) -> bytes | None:
+    """``plain_json`` of an observation, without the fields that travel beside it.
+
+    Args:
+        observation: An author's object, or its text as ``Raw``.
+    """
+    kind = type(observation)
+    if kind is Raw:
+        return bytes(observation)
+    try:
+        write = _write_of[kind]
+    except KeyError:
+        write = _write_of[kind] = _writer(kind)
+    if write is None:
+        return plain_json(observation, fields_beside(kind))
+    try:
+        text: bytes = write(observation)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return None if _KEY in text or (b"null" in text and has_lost(observation)) else text
+
+
+def _writer(kind: Any) -> Callable[[Any], bytes] | None:
+    """Writes all instances of a class in one pass; ``None`` if each is to be looked at first."""
+    beside = fields_beside(kind)
+    if not hasattr(kind, "__pydantic_root_model__") or (rich := rich_fields(kind)) is None or not rich <= beside:
+        return None
+    if kind.model_config.get("extra") == "allow":
+        return None
+    return partial(kind.__pydantic_serializer__.to_json, exclude=beside, fallback=_refuse, warnings=False)
 
 
 def _refuse(value: Any) -> Any:

@@ -14,10 +14,11 @@ from openenv.errors import (
     InvalidJSON,
     InvalidRequest,
     LocalProtocolError,
+    OpenEnvError,
     RemoteProtocolError,
     UnknownType,
 )
-from openenv.protocol.encoding import EncodingFailed, fields_beside, to_json
+from openenv.protocol.encoding import EncodingFailed, fields_beside, json_pieces, to_json
 from openenv.protocol.faults import fault
 from openenv.protocol.lossy import lost_values, metadata_json, unencodable
 from openenv.protocol.messages import (
@@ -33,11 +34,13 @@ from openenv.protocol.messages import (
     StateIs,
     Step,
 )
+from openenv.protocol.plain import observation_text
 
 __all__ = ["V1ClientCodec", "V1ServerCodec", "http_observation"]
 
 _NOTHING = msgspec.Raw(b"{}")
 _encode = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value))).encode
+_NUMBERS = (float, bool, type(None))
 _KNOWN = ("reset", "step", "state", "close", "mcp")
 _TELLS_MORE = (CapacityReached.code, FactoryFailed.code)  # their details stand beside the message
 
@@ -90,8 +93,22 @@ class V1ServerCodec:
                 return Mcp(payload=data)
         raise UnknownType(f"unknown type {parsed.type!r}; known are {', '.join(_KNOWN)}")
 
+    def decode_all(self, frame: str | bytes) -> list[Request | OpenEnvError]:
+        """v1 has no arrays; raises ``InvalidJSON``."""
+        return [self.decode(frame)]
+
     def encode(self, reply: Reply) -> str | None:
         """A reply as a frame; ``None`` for messages that v1 does not have."""
+        if type(reply) is Observed and not reply.metadata and type(reply.reward) in _NUMBERS:
+            text = observation_text(reply.observation)
+            if text is not None:  # as ``http_observation`` has it, in one go: most answers are like this
+                comma = "," if len(text) > 2 else ""
+                reward = repr(reply.reward) if type(reply.reward) is float else _encode(reply.reward).decode()
+                echo, self._echo = self._echo, b""
+                return (
+                    f'{{"type":"observation","data":{{"observation":{text[:-1].decode()}{comma}"metadata":{{}}}},'
+                    f'"reward":{reward},"done":{"true" if reply.done else "false"}}}{echo.decode()}}}'
+                )
         try:
             frame = self._frame(reply)
         except (EncodingFailed, TypeError, ValueError, RecursionError) as error:
@@ -99,18 +116,19 @@ class V1ServerCodec:
         if frame is None:
             return None
         echo, self._echo = self._echo, b""  # once: an error about the next frame must not carry it
-        return (frame[:-1] + echo + b"}").decode()
+        return b"".join((*frame, echo, b"}")).decode()
 
-    def _frame(self, reply: Reply) -> bytes | None:
+    def _frame(self, reply: Reply) -> list[bytes] | None:
+        """A frame in pieces, without its last brace."""
         match reply:
             case Observed():
-                return b'{"type":"observation","data":' + http_observation(reply, omit_empty=True) + b"}"
+                return [b'{"type":"observation","data":', *_pieces(reply, omit_empty=True)]
             case StateIs():
-                return b'{"type":"state","data":' + to_json(reply.state) + b"}"
+                return [b'{"type":"state","data":', to_json(reply.state)]
             case McpReply():
-                return b'{"type":"mcp","data":' + to_json(reply.payload) + b"}"
+                return [b'{"type":"mcp","data":', to_json(reply.payload)]
             case Failed():
-                return to_json({"type": "error", "data": _error_data(reply)})
+                return [b'{"type":"error","data":', to_json(_error_data(reply))]
         return None
 
 
@@ -120,12 +138,21 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
     Metadata stands both inside the observation and at the top; at the top, empty metadata is left out
     (WebSocket) or null (HTTP). The seed and name of an episode that was begun stand at the top over HTTP alone.
     """
-    observation = to_json(reply.observation, fields_beside(type(reply.observation)))
-    packed = metadata_json(reply, observation)
-    joint = b"," if len(observation) > 2 else b""
+    return b"".join(_pieces(reply, omit_empty=omit_empty))
+
+
+def _pieces(reply: Observed, *, omit_empty: bool) -> list[bytes]:
+    text = observation_text(reply.observation)
+    if text is None:
+        *before, last = json_pieces(reply.observation, fields_beside(type(reply.observation)))
+        packed = metadata_json(reply, b"".join((*before[::2], last)))  # in arrays, nothing is lost
+    else:  # nothing in it is lost
+        before, last = [], text
+        packed = metadata_json(reply, b"") if reply.metadata else b"{}"
+    joint = b"," if before or len(last) > 2 else b""
     parts = [
-        b'{"observation":', observation[:-1], joint, b'"metadata":', packed, b'},"reward":',
-        to_json(reply.reward), b',"done":', b"true" if reply.done else b"false",
+        b'{"observation":', *before, last[:-1], joint, b'"metadata":', packed, b'},"reward":',
+        _reward_json(reply.reward), b',"done":', b"true" if reply.done else b"false",
     ]  # fmt: skip
     if packed != b"{}":
         parts += [b',"metadata":', packed]
@@ -134,7 +161,11 @@ def http_observation(reply: Observed, *, omit_empty: bool) -> bytes:
     if not omit_empty and reply.seed is not None:
         parts += [b',"seed":', _encode(reply.seed), b',"episode_id":', _encode(reply.episode_id)]
     parts.append(b"}")
-    return b"".join(parts)
+    return parts
+
+
+def _reward_json(reward: Any) -> bytes:
+    return _encode(reward) if type(reward) in _NUMBERS else to_json(reward)
 
 
 def _reset(data: msgspec.Raw) -> Reset:
@@ -213,6 +244,10 @@ class V1ClientCodec:
             case "error", {"message": str(message), "code": str(code), **details}:
                 return _failed(code, message, details)
         raise RemoteProtocolError(f"the server sent a {parsed.type!r} frame this client cannot read")
+
+    def decode_all(self, frame: str | bytes) -> list[Reply]:
+        """v1 has no arrays; raises ``RemoteProtocolError``."""
+        return [self.decode(frame)]
 
 
 def _action_json(action: Any) -> bytes:

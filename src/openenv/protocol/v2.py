@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, structs
 
-from openenv.errors import ActionInvalid, InvalidJSON, InvalidRequest, LocalProtocolError, RemoteProtocolError
+from openenv.errors import (
+    ActionInvalid,
+    InvalidJSON,
+    InvalidRequest,
+    LocalProtocolError,
+    OpenEnvError,
+    RemoteProtocolError,
+)
+from openenv.protocol.batch import MOST_IN_BATCH, each_decoded
 from openenv.protocol.encoding import UNENCODABLE, fields_beside, is_model, to_json
 from openenv.protocol.faults import explained
 from openenv.protocol.lossy import unencodable
@@ -19,7 +29,6 @@ from openenv.protocol.messages import (
     Failed,
     GetState,
     Hello,
-    NonNegative,
     Observed,
     Open,
     Opened,
@@ -30,35 +39,30 @@ from openenv.protocol.messages import (
     Reset,
     Resume,
     Resumed,
-    Seconds,
     StateIs,
     Step,
 )
-from openenv.protocol.plain import plain_json
-from openenv.types.tagged import TAGGED, Malformed, may_have_tags, untagged
+from openenv.protocol.plain import observation_text, plain_json
+from openenv.types.tagged import TAGGED, WRITTEN, Malformed, may_have_tags, untagged
 
 __all__ = ["REPLIES", "V2ClientCodec", "V2ServerCodec", "names"]
 
 REPLIES = Hello | Opened | Resumed | Queued | Progress | Observed | StateIs | Closed | Ended | Failed
 
 
-class _Step(Struct, kw_only=True, tag_field="type", tag="step"):
+class _Step(Step, tag="step"):
     """A ``Step`` as it arrives: the action stays text, which pydantic reads faster than anything made of it."""
 
-    session: str = ""
-    id: NonNegative = 0
-    ack: NonNegative = 0
     action: Raw
-    timeout_s: Seconds | None = None
-    options: dict[str, Any] = {}
 
 
 _NUMBERS = (float, bool, type(None))
 _encode = msgspec.json.Encoder().encode
-_decode_request: Callable[[str | bytes], Request | _Step] = msgspec.json.Decoder(
-    Open | Resume | Reset | _Step | GetState | Close
-).decode
+_REQUESTS = Open | Resume | Reset | _Step | GetState | Close
+_decode_request: Callable[[str | bytes], Request] = msgspec.json.Decoder(_REQUESTS).decode
+_decode_requests: Callable[[str | bytes], Sequence[Request]] = msgspec.json.Decoder(list[_REQUESTS]).decode
 _decode_reply: Callable[[str | bytes], Reply] = msgspec.json.Decoder(REPLIES).decode
+_decode_replies: Callable[[str | bytes], Sequence[Reply]] = msgspec.json.Decoder(list[REPLIES]).decode
 
 
 class V2ServerCodec:
@@ -84,11 +88,33 @@ class V2ServerCodec:
             except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 address = {"session": request.session, "id": request.id}
                 raise InvalidRequest(f"the frame cannot be read: {error}", details=address) from None
-        return _step(request, request.action) if isinstance(request, _Step) else request
+        return request
+
+    def decode_all(self, frame: str | bytes) -> list[Request | OpenEnvError]:
+        """The requests of an array; in the place of one that cannot be read, what is wrong with it.
+
+        Raises:
+            InvalidJSON, InvalidRequest: It is no array that can be read, or too long.
+        """
+        if not may_have_tags(frame):
+            with suppress(msgspec.DecodeError, UnicodeError, RecursionError):  # else each by itself tells which it is
+                found = _decode_requests(frame)
+                if 0 < len(found) <= MOST_IN_BATCH:
+                    return [*found]
+        return each_decoded(self.decode, frame)
 
     def encode(self, reply: Reply) -> str:
-        """A reply as a frame. A value that has no form becomes a ``Failed`` that carries the rest."""
+        """A reply as a frame. A value that has no form becomes a ``Failed`` that carries the rest.
+
+        An observation of plain JSON is replaced by its text: what is encoded again is written once.
+        """
         try:
+            if type(reply) is Observed:
+                text = observation_text(reply.observation)
+                if text is not None:
+                    reply.observation = Raw(text)
+                    if not reply.metadata and type(reply.reward) in _NUMBERS:
+                        return _encode(reply).decode()
             return _reply(reply).decode()
         except UNENCODABLE as error:
             return _reply(unencodable(reply, error, TAGGED)).decode()
@@ -106,14 +132,14 @@ class V2ClientCodec:
             ActionInvalid: The action has no form.
             LocalProtocolError: Another argument has none.
         """
-        if isinstance(request, Step):
+        if isinstance(request, Step) and type(request.action) is not Raw:
             try:
-                request = structs.replace(request, action=_action(request.action))
+                request = structs.replace(request, action=_value(request.action))
             except UNENCODABLE as error:
                 raise ActionInvalid(f"the action cannot be sent: {error}") from error
         try:
             if isinstance(request, Step | Reset) and request.options:
-                request = structs.replace(request, options=TAGGED.fields(request.options))
+                request = structs.replace(request, options=WRITTEN.fields(request.options))
             return _encode(request).decode()
         except UNENCODABLE as error:
             raise LocalProtocolError(f"the options cannot be sent: {error}") from error
@@ -132,25 +158,28 @@ class V2ClientCodec:
             raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
         return reply
 
+    def decode_all(self, frame: str | bytes) -> list[Reply]:
+        """An array as replies.
 
-def _step(request: _Step, action: Any) -> Step:
-    return Step(
-        session=request.session,
-        id=request.id,
-        ack=request.ack,
-        action=action,
-        timeout_s=request.timeout_s,
-        options=request.options,
-    )
+        Raises:
+            RemoteProtocolError: The server sent what this version does not know.
+        """
+        try:
+            replies = [*_decode_replies(frame)]
+            if may_have_tags(frame):
+                for reply in replies:
+                    _untag_reply(reply)
+        except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
+        return replies
 
 
-def _untagged_request(request: Request | _Step) -> Request:
+def _untagged_request(request: Request) -> Request:
     """The request with the values that its tagged objects stand for."""
-    if isinstance(request, Reset | _Step):
+    if isinstance(request, Reset | Step):
         request.options = names(untagged(request.options))
-    if isinstance(request, _Step):
-        raw = request.action
-        return _step(request, untagged(msgspec.json.decode(raw)) if may_have_tags(bytes(raw)) else raw)
+    if isinstance(request, Step) and may_have_tags(bytes(request.action)):
+        request.action = untagged(msgspec.json.decode(request.action))
     return request
 
 
@@ -178,15 +207,13 @@ def names(value: Any) -> dict[str, Any]:
 def _reply(reply: Reply) -> bytes:
     match reply:
         case Observed():
-            observation = reply.observation
-            return _encode(
-                structs.replace(
-                    reply,
-                    observation=_value(observation, fields_beside(type(observation))),
-                    metadata=TAGGED.fields(reply.metadata) if reply.metadata else reply.metadata,
-                    reward=reply.reward if type(reply.reward) in _NUMBERS else Raw(to_json(reply.reward)),
-                )
-            )
+            written: Observed = copy(reply)
+            written.observation = _observation(reply.observation)
+            if reply.metadata:
+                written.metadata = WRITTEN.fields(reply.metadata)
+            if type(reply.reward) not in _NUMBERS:
+                written.reward = Raw(to_json(reply.reward))  # type: ignore[assignment]  # as it is written
+            return _encode(written)
         case StateIs():
             return _encode(structs.replace(reply, state=_value(reply.state)))
         case Failed():
@@ -194,13 +221,16 @@ def _reply(reply: Reply) -> bytes:
     return _encode(reply)
 
 
+def _observation(observation: Any) -> Any:
+    if type(observation) is Raw:  # it is text already
+        return observation
+    beside = fields_beside(type(observation))
+    return WRITTEN.model(observation, beside) if is_model(observation) else WRITTEN.write(observation)
+
+
 def _value(value: Any, exclude: set[str] | None = None) -> Any:
     """A value as JSON values, or as text where that takes one pass."""
     text = plain_json(value, exclude)
     if text is not None:
         return Raw(text)
-    return TAGGED.model(value, exclude) if is_model(value) else TAGGED.write(value)
-
-
-def _action(action: Any) -> Any:
-    return action if isinstance(action, Raw) else _value(action)
+    return WRITTEN.model(value, exclude) if is_model(value) else WRITTEN.write(value)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import Raw, structs
 
-from openenv.errors import ActionInvalid, InvalidRequest, LocalProtocolError, RemoteProtocolError
+from openenv.errors import ActionInvalid, InvalidRequest, LocalProtocolError, OpenEnvError, RemoteProtocolError
+from openenv.protocol.apart import ApartForm
+from openenv.protocol.batch import MOST_IN_BATCH, each_decoded
 from openenv.protocol.binary import BINARY_FORM, extension
 from openenv.protocol.encoding import UNENCODABLE, fields_beside, is_model
 from openenv.protocol.faults import explained
@@ -27,13 +30,18 @@ from openenv.protocol.messages import (
     Step,
 )
 from openenv.protocol.v2 import REPLIES
+from openenv.types.forms import Form
 from openenv.types.kinds import Malformed
 
 __all__ = ["MsgpackClientCodec", "MsgpackServerCodec"]
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_requests = msgspec.msgpack.Decoder(
+    list[Open | Resume | Reset | Step | GetState | Close], ext_hook=extension
+).decode
 _decode_request = msgspec.msgpack.Decoder(Open | Resume | Reset | Step | GetState | Close, ext_hook=extension).decode
 _decode_reply = msgspec.msgpack.Decoder(REPLIES, ext_hook=extension).decode
+_decode_replies = msgspec.msgpack.Decoder(list[REPLIES], ext_hook=extension).decode
 
 
 class _Address(msgspec.Struct):
@@ -63,14 +71,27 @@ class MsgpackServerCodec:
             raise explained(frame, error, msgspec.msgpack.decode) from None
         except _UNREADABLE as error:
             raise InvalidRequest(f"the frame cannot be read: {error}", details=_address(frame)) from None
-        if isinstance(request, Step) and _is_json(request.action):  # of plain JSON, pydantic reads more than of Python
-            request.action = Raw(msgspec.json.encode(request.action))
-        return request
+        return _readable(request)
+
+    def decode_all(self, frame: str | bytes) -> list[Request | OpenEnvError]:
+        """The requests of an array; in the place of one that cannot be read, what is wrong with it.
+
+        Raises:
+            InvalidRequest: It is no array that can be read, or too long.
+        """
+        if isinstance(frame, bytes):
+            with suppress(*_UNREADABLE):  # else each by itself tells which it is
+                found = _decode_requests(frame)
+                if 0 < len(found) <= MOST_IN_BATCH:
+                    return [_readable(request) for request in found]
+        return each_decoded(self.decode, frame)
 
     def encode(self, reply: Reply) -> bytes:
         """A reply as a frame. A value that has no form becomes a ``Failed`` that carries the rest."""
         try:
-            return _encode(_written(reply))
+            apart = ApartForm()
+            frame = apart.whole(_encode(_written(reply, apart)))
+            return _encode(_written(reply)) if frame is None else frame
         except UNENCODABLE as error:
             return _encode(_written(unencodable(reply, error, BINARY_FORM)))
 
@@ -115,27 +136,41 @@ class MsgpackClientCodec:
             raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
         return reply
 
+    def decode_all(self, frame: str | bytes) -> list[Reply]:
+        """An array as replies.
 
-def _written(reply: Reply) -> Reply:
+        Raises:
+            RemoteProtocolError: The server sent what this version does not know.
+        """
+        try:
+            replies: list[Reply] = [*_decode_replies(frame)]  # type: ignore[arg-type]  # text is refused below
+        except (TypeError, *_UNREADABLE) as error:
+            raise RemoteProtocolError(f"the server sent a frame this client cannot read: {error}") from None
+        return replies
+
+
+def _written(reply: Reply, form: Form = BINARY_FORM) -> Reply:
     """The reply with values as msgspec writes them."""
     match reply:
         case Observed():
             observation = reply.observation
+            if type(observation) is Raw:  # it was written for a journal already
+                observation = msgspec.json.decode(observation)
             return structs.replace(
                 reply,
-                observation=_value(observation, fields_beside(type(observation))),
-                metadata=BINARY_FORM.fields(reply.metadata) if reply.metadata else reply.metadata,
+                observation=_value(observation, fields_beside(type(observation)), form),
+                metadata=form.fields(reply.metadata) if reply.metadata else reply.metadata,
                 reward=_number(reply.reward),
             )
         case StateIs():
-            return structs.replace(reply, state=_value(reply.state))
+            return structs.replace(reply, state=_value(reply.state, None, form))
         case Failed():
-            return structs.replace(reply, details=BINARY_FORM.fields(reply.details))
+            return structs.replace(reply, details=form.fields(reply.details))
     return reply
 
 
-def _value(value: Any, exclude: set[str] | None = None) -> Any:
-    return BINARY_FORM.model(value, exclude) if is_model(value) else BINARY_FORM.write(value)
+def _value(value: Any, exclude: set[str] | None = None, form: Form = BINARY_FORM) -> Any:
+    return form.model(value, exclude) if is_model(value) else form.write(value)
 
 
 def _number(reward: Any) -> Any:
@@ -144,6 +179,13 @@ def _number(reward: Any) -> Any:
         reward = reward.item()
     is_long = type(reward) is int and not -(2**63) <= reward < 2**64
     return reward if type(reward) in (int, float, bool, type(None)) and not is_long else float(reward)
+
+
+def _readable(request: Request) -> Request:
+    """The request with an action of plain JSON as text, of which pydantic reads more than of Python's values."""
+    if isinstance(request, Step) and _is_json(request.action):
+        request.action = Raw(msgspec.json.encode(request.action))
+    return request
 
 
 def _address(frame: bytes) -> dict[str, Any]:

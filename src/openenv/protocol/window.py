@@ -54,6 +54,11 @@ class ReplyWindow(Generic[T]):
             StaleRequest: Its reply was acknowledged, or a later id came before it.
             SessionBusy: The window is full of requests that were not acknowledged.
         """
+        replies = self._replies
+        if ack == self._highest and request_id == ack + 1 and len(replies) == 1 and replies.get(ack) is not None:
+            # as nearly all are: the next one, and the one before has been answered
+            self._acknowledged, self._highest, self._replies = ack, request_id, {request_id: None}
+            return Admission.FRESH
         self._acknowledge(ack)
         if request_id in self._replies:
             return Admission.RUNNING if self._replies[request_id] is None else Admission.ANSWERED

@@ -1,25 +1,31 @@
 """The one form of an event, its store, and a server's journal: what happened in every episode of a run."""
 
-from openenv.record.entries import (
-    Answered,
-    AnswerKind,
-    Began,
-    Entry,
-    Position,
-    SessionEnded,
-    SessionOpened,
-    Snapshotted,
-    Stopped,
-)
-from openenv.record.events import EndStatus, Event, Kind, Run, RunStatus
-from openenv.record.export import export_jsonl, export_parquet
-from openenv.record.journal import Journal, JournalMode
-from openenv.record.journal_events import journal_events
-from openenv.record.journal_store import open_recorded
-from openenv.record.recovery import Kept, Recovered
-from openenv.record.store import EventStore
-from openenv.record.trajectory import EpisodeStatus, EpisodeSummary, Trajectory
-from openenv.record.writer import EventWriter
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openenv.record.entries import (
+        Answered,
+        AnswerKind,
+        Began,
+        Entry,
+        Position,
+        SessionEnded,
+        SessionOpened,
+        Snapshotted,
+        Stopped,
+    )
+    from openenv.record.events import EndStatus, Event, Kind, Run, RunStatus
+    from openenv.record.export import export_jsonl, export_parquet
+    from openenv.record.journal import Journal, JournalMode
+    from openenv.record.journal_events import journal_events
+    from openenv.record.journal_store import open_recorded
+    from openenv.record.recovery import Kept, Recovered
+    from openenv.record.store import EventStore
+    from openenv.record.trajectory import EpisodeStatus, EpisodeSummary, Trajectory
+    from openenv.record.writer import EventWriter
 
 __all__ = [
     "AnswerKind",
@@ -50,3 +56,42 @@ __all__ = [
     "journal_events",
     "open_recorded",
 ]
+
+# On first use: a server without a store has no need of SQLite.
+_MODULES = {
+    "AnswerKind": "entries",
+    "Answered": "entries",
+    "Began": "entries",
+    "EndStatus": "events",
+    "Entry": "entries",
+    "EpisodeStatus": "trajectory",
+    "EpisodeSummary": "trajectory",
+    "Event": "events",
+    "EventStore": "store",
+    "EventWriter": "writer",
+    "Journal": "journal",
+    "JournalMode": "journal",
+    "Kept": "recovery",
+    "Kind": "events",
+    "Position": "entries",
+    "Recovered": "recovery",
+    "Run": "events",
+    "RunStatus": "events",
+    "SessionEnded": "entries",
+    "SessionOpened": "entries",
+    "Snapshotted": "entries",
+    "Stopped": "entries",
+    "Trajectory": "trajectory",
+    "export_jsonl": "export",
+    "export_parquet": "export",
+    "journal_events": "journal_events",
+    "open_recorded": "journal_store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

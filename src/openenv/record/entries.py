@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from openenv.errors import RecordError
 
 __all__ = [
+    "NO_FORM",
     "AnswerKind",
     "Answered",
     "Began",
@@ -20,6 +22,7 @@ __all__ = [
     "Stopped",
     "decode_entry",
     "encode_entry",
+    "formless",
 ]
 
 Position: TypeAlias = int
@@ -136,22 +139,19 @@ class Stopped(_Entry, frozen=True, tag="stopped"):
 
 Entry: TypeAlias = SessionOpened | Answered | Snapshotted | SessionEnded | Began | Stopped
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_entry: Callable[[Entry], bytes] = msgspec.msgpack.Encoder().encode
+"""An entry as bytes. Raises ``NO_FORM`` if a field has none."""
+
+NO_FORM = (TypeError, ValueError, OverflowError, RecursionError)
+
 _decode = msgspec.msgpack.Decoder(Entry).decode
 
 
-def encode_entry(entry: Entry) -> bytes:
-    """An entry as bytes.
-
-    Raises:
-        RecordError: A field has no form.
-    """
-    try:
-        return _encode(entry)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise RecordError(
-            f"a journal entry {type(entry).__name__} has no form ({error}); make its fields of what their types say"
-        ) from error
+def formless(entry: Entry, error: Exception) -> RecordError:
+    """The error for an entry that ``encode_entry`` did not take."""
+    return RecordError(
+        f"a journal entry {type(entry).__name__} has no form ({error}); make its fields of what their types say"
+    )
 
 
 def decode_entry(data: bytes) -> Entry:

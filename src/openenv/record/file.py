@@ -11,9 +11,8 @@ from pathlib import Path
 
 from openenv.errors import RecordError
 
-__all__ = ["APPLICATION_ID", "FILE_NAME", "SCHEMA_VERSION", "connect", "create_store", "translated"]
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "connect", "create_store", "translated"]
 
-FILE_NAME = "events.sqlite"
 APPLICATION_ID = 0x4F454E56  # "OENV": tells this file from those of other programs
 SCHEMA_VERSION = 1  # in user_version; raise it with every change of a table
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,21 +12,20 @@ from typing import Literal, TypeAlias
 
 from openenv.errors import RecordError
 from openenv.record.appending import Appender, sync_file
-from openenv.record.entries import Began, Entry, Position, Stopped, encode_entry
-from openenv.record.file import FILE_NAME
-from openenv.record.pending import Pending
+from openenv.record.entries import NO_FORM, Answered, Entry, Position, Stopped, encode_entry, formless
+from openenv.record.names import FILE_NAME
+from openenv.record.pending import Pending, beginnings
 from openenv.record.recovery import Recovered, recover
+from openenv.record.room import Room, reserve_bytes
 from openenv.record.segments import (
     MAX_ENTRY_BYTES,
     DirectoryLock,
     EntryReader,
-    Segment,
     read_segment,
     segments_of,
     split,
     unwritable,
 )
-from openenv.version import __version__
 
 __all__ = ["Journal", "JournalMode"]
 
@@ -45,8 +42,9 @@ _Told: TypeAlias = Callable[[RecordError | None], None]
 class Journal:
     """An append-only log in a directory, one per server. Used on one event loop, by its thread only.
 
-    - ``relaxed``: what was appended in one turn of the loop is written to the file together at its end. It survives
-      the end of the process, kill -9 included; a power cut may take the last seconds.
+    - ``relaxed``: what is appended is in the file at once, by way of memory, or, where the file system does not let
+      it, what was appended in one turn of the loop is written together at its end. It survives the end of the process,
+      kill -9 included; a power cut may take the last seconds.
     - ``durable``: it is also on the disk (fdatasync) before ``written`` returns, and so survives a power cut. What is
       appended while the disk works goes there together afterwards.
 
@@ -56,6 +54,7 @@ class Journal:
     Attributes:
         directory: Where its files are.
         mode: What it promises.
+        failure: Why nothing can be written any more; None as long as all is well.
         recovered: The sessions that earlier servers left open. They stay open in the journal, and keep its files
             needed, until a ``SessionEnded`` of theirs is appended.
     """
@@ -72,6 +71,7 @@ class Journal:
         keep_bytes: int | None = None,
         sync: Callable[[int], None] = sync_file,
         write: Callable[[int, bytes], int] = os.write,
+        reserve: Callable[[int, int, int], None] = reserve_bytes,
     ) -> Journal:
         """Take a directory, read what earlier servers left in it, and begin a new file. Blocks while it reads.
 
@@ -85,6 +85,7 @@ class Journal:
                 them have ended; None: everything is kept.
             sync: Brings a file's bytes to the disk; ``durable`` calls it in a thread.
             write: As ``os.write``.
+            reserve: Keeps room on the disk, as ``reserve_bytes``; ``relaxed`` writes what it finds none for.
 
         Raises:
             RecordError: Another server has the directory, it cannot be written, or it has files that cannot be read,
@@ -100,19 +101,21 @@ class Journal:
                 f"{path} has an event store; name a directory of its own for the journal", details={"path": str(path)}
             )
         lock = DirectoryLock(path)
-        appender = Appender(path, keep_bytes, sync if mode == "durable" else None, write)
+        segment_bytes = min(segment_bytes, _LARGEST_SEGMENT_BYTES)
+        is_durable, room = mode == "durable", Room(reserve, segment_bytes)
+        appender = Appender(path, keep_bytes, sync if is_durable else None, write, None if is_durable else room)
         try:
             recovered = recover(path)
-            began, newest = _beginnings(segments_of(path), environment, now)
+            began, newest = beginnings(segments_of(path), environment, now)
             opened = {session: split(found.opened_at)[0] for session, found in recovered.items()}
-            pending = Pending(newest, min(segment_bytes, _LARGEST_SEGMENT_BYTES), opened, began)
+            pending = Pending(newest, segment_bytes, opened, began, room)
             batches, end = pending.take()
             appender.write(batches)
         except BaseException:
             appender.close()
             lock.release()
             raise
-        return cls(path, mode, now, recovered, pending, end, appender, lock)
+        return cls(path, mode, now, recovered, pending, end, appender, room, lock)
 
     def __init__(
         self,
@@ -123,11 +126,13 @@ class Journal:
         pending: Pending,
         written: Position,
         appender: Appender,
+        room: Room,
         lock: DirectoryLock,
     ) -> None:
         """Use ``Journal.open``."""
         self.directory, self.mode, self.recovered = directory, mode, recovered
         self._now, self._pending, self._appender, self._lock = now, pending, appender, lock
+        self._room = room
         self._loop = asyncio.get_running_loop()
         self._reader = EntryReader(directory)
         self._thread = ThreadPoolExecutor(1, "openenv-journal") if mode == "durable" else None
@@ -137,7 +142,7 @@ class Journal:
         self._is_due = False  # whether the end of this turn will flush
         self._is_syncing = False
         self._is_closed = False
-        self._failure: RecordError | None = None
+        self.failure: RecordError | None = None
 
     # Reading -------------------------------------------------------------------------------------
 
@@ -169,26 +174,25 @@ class Journal:
 
     # Writing -------------------------------------------------------------------------------------
 
-    @property
-    def failure(self) -> RecordError | None:
-        """Why nothing can be written any more; None as long as all is well."""
-        return self._failure
-
     def append(self, entry: Entry) -> Position:
-        """Take an entry; it is written at the end of this turn of the loop, or by ``flush_now``.
+        """Take an entry; it is written now, at the end of this turn of the loop, or by ``flush_now``.
 
         Never waits, and does not tell of a failed disk: ``written`` does.
 
         Raises:
             RecordError: The entry has no form or is larger than 1 GiB, or the journal was closed.
         """
-        data = encode_entry(entry)
-        if self._failure is not None or self._is_closed or len(data) > MAX_ENTRY_BYTES:
-            return self._refused(data)
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._end_turn)
-        return self._pending.add(entry, data)
+        try:
+            data = encode_entry(entry)
+        except NO_FORM as error:
+            raise formless(entry, error) from error
+        position = self._room.put(data)
+        if not position:
+            return self._append_waiting(entry, data)
+        self._written = self._handed = position + 1
+        if type(entry) is not Answered:
+            self._pending.follow(entry)
+        return position
 
     def written(self, position: Position) -> Awaitable[None]:
         """Wait until everything up to the entry at this position is where the mode promises it to be.
@@ -209,36 +213,38 @@ class Journal:
         """
         if position < self._written:
             told(None)
-        elif self._failure is not None:
+        elif self.failure is not None:
             told(self._told_again())
         elif position < self._handed:
             self._flying.append(told)
         else:
             self._waiting.append(told)
 
-    def flush_now(self) -> None:
+    def flush_now(self) -> RecordError | None:
         """Do not wait for the end of this turn; for a caller who knows that nobody else will append in it.
 
         ``relaxed``: everything is written when this returns, and ``written`` does not wait. ``durable``: the disk
-        begins now, if it is idle. A failure is told by ``written``.
+        begins now, if it is idle. Returns ``failure``.
         """
-        if not self._pending or self._failure is not None or self._is_syncing:
-            return
+        if not self._pending.chunks or self.failure is not None or self._is_syncing:
+            return self.failure
         batches, end = self._pending.take()
         self._handed = end
-        self._flying, self._waiting = self._waiting, []
+        if self._waiting:
+            self._flying, self._waiting = self._waiting, []
         if self._thread is not None:
             self._is_syncing = True
             self._loop.run_in_executor(self._thread, self._appender.write, batches).add_done_callback(
                 partial(self._synced, end)
             )
-            return
+            return None
         try:
             self._appender.write(batches)
         except RecordError as error:
             self._fail(error)
         else:
             self._release(end)
+        return self.failure
 
     async def aclose(self) -> None:
         """Write what is left, with a ``Stopped`` behind it, and give the directory free. A second call does nothing.
@@ -257,13 +263,21 @@ class Journal:
             if self._thread is not None:
                 # Cancelled while the disk works: the thread has to be done with the file before it is closed.
                 self._thread.shutdown(wait=True)
-            if self._written <= last and self._failure is None:
+            if self._written <= last and self.failure is None:
                 self._fail(RecordError(f"the journal in {self.directory} was closed before all of it was written"))
             self._reader.close()
             self._appender.close()
             self._lock.release()
 
     # Inside --------------------------------------------------------------------------------------
+
+    def _append_waiting(self, entry: Entry, data: bytes) -> Position:
+        if self.failure is not None or self._is_closed or len(data) > MAX_ENTRY_BYTES:
+            return self._refused(data)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._end_turn)
+        return self._pending.add(entry, data)
 
     def _end_turn(self) -> None:
         self._is_due = False
@@ -280,12 +294,13 @@ class Journal:
 
     def _release(self, end: Position) -> None:
         self._written = end
-        flying, self._flying = self._flying, []
-        for told in flying:
-            told(None)
+        if self._flying:
+            flying, self._flying = self._flying, []
+            for told in flying:
+                told(None)
 
     def _fail(self, error: RecordError) -> None:
-        self._failure = error
+        self.failure = error
         left, self._flying, self._waiting = [*self._flying, *self._waiting], [], []
         self._pending.clear()
         for told in left:
@@ -293,14 +308,14 @@ class Journal:
 
     def _told_again(self) -> RecordError:
         # Everyone gets an error of their own, since raising one adds to its traceback.
-        assert self._failure is not None
-        return RecordError(str(self._failure), details=self._failure.details)
+        assert self.failure is not None
+        return RecordError(str(self.failure), details=self.failure.details)
 
     def _refused(self, data: bytes) -> Position:
         """A position that is never written, if the journal has failed; else there is an error to raise."""
         if self._is_closed:
             raise RecordError(f"the journal in {self.directory} was closed; open it again with Journal.open")
-        if self._failure is None:
+        if self.failure is None:
             raise RecordError(
                 f"a journal entry has {len(data)} bytes, and {MAX_ENTRY_BYTES} is the most; make observations or "
                 "snapshots smaller"
@@ -326,23 +341,3 @@ def _settle(waiter: asyncio.Future[None], error: RecordError | None) -> None:
         waiter.set_result(None)
     else:
         waiter.set_exception(error)
-
-
-def _beginnings(
-    segments: list[Segment], environment: str, now: Callable[[], float]
-) -> tuple[Callable[[int], Began], int]:
-    """What makes the first entries of the files after these, and the number of the newest of these."""
-    before = None
-    for segment in reversed(segments):
-        _, before = next(iter(read_segment(segment)), (0, None))
-        if isinstance(before, Began):
-            run, started_at = before.run, before.started_at
-            break
-    else:
-        run, started_at = secrets.token_hex(5), now()
-    versions = {"openenv": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-
-    def began(needed_from: int) -> Began:
-        return Began(run, environment, now(), versions, needed_from, started_at)
-
-    return began, segments[-1].number if segments else 0

@@ -73,11 +73,15 @@ class JournalEpisode:
 
 
 class EpisodeFollower:
-    """Tells to which episode each entry belongs. Takes them in the journal's order."""
+    """Tells to which episode each entry belongs. Takes them in the journal's order.
 
-    def __init__(self) -> None:
+    Args:
+        names: Those that are given already, if another journal is read with this one; new ones are added.
+    """
+
+    def __init__(self, names: dict[str, int] | None = None) -> None:
         self.current: dict[str, JournalEpisode] = {}  # by session
-        self._names: dict[str, int] = {}
+        self._names = {} if names is None else names
 
     def follow(self, entry: Entry) -> tuple[JournalEpisode | None, JournalEpisode | None]:
         """The episode that the entry ends, and the one whose next event it is; None where there is none."""

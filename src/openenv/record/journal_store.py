@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from openenv.errors import RecordError
 from openenv.record.entries import Answered, Began, SessionOpened, Stopped
 from openenv.record.events import Event, Run, RunStatus
-from openenv.record.file import FILE_NAME
 from openenv.record.journal_events import EpisodeFollower, JournalEpisode
+from openenv.record.names import FILE_NAME
 from openenv.record.rows import EventRow
 from openenv.record.segments import EntryReader, Segment, read_segment, segments_of
 from openenv.record.store import EventStore
@@ -26,18 +28,21 @@ _AGENT = "clients"  # a server does not know what plays on it
 def open_recorded(directory: str | os.PathLike[str]) -> EventStore:
     """What was recorded in a directory, to be read: its event store, or the journal that a server wrote there.
 
+    The journals of a server with several workers, one in each directory ``worker-0``, ``worker-1``, …, are read as one.
+
     Raises:
         RecordError: There is neither, or both, or it cannot be read.
     """
-    segments = segments_of(Path(directory))
-    if not segments:
+    places = [Path(directory), *sorted(Path(directory).glob("worker-*"), key=lambda one: (len(one.name), one.name))]
+    parts = [segments for place in places if (segments := segments_of(place))]
+    if not parts:
         return EventStore.open(directory)
     if (Path(directory) / FILE_NAME).exists():
         raise RecordError(
             f"{directory} has an event store and a journal; move one of them to a directory of its own",
             details={"path": str(directory)},
         )
-    return JournalStore(segments)
+    return JournalStore(Path(directory), parts)
 
 
 @dataclass
@@ -47,30 +52,33 @@ class _Index:
     Attributes:
         run: The journal's run.
         positions: Of the answers of each episode, in order; the episodes in the order in which they began.
+        part: In which journal an episode is, where that is not the first.
         over: Names of those to which nothing more can come.
     """
 
     run: Run
     positions: dict[str, array[int]] = field(default_factory=dict)
+    part: dict[str, int] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)
 
 
 class JournalStore(EventStore):
-    """A journal as it was when it was first read. Nothing can be written to it: the server does that.
+    """A journal, or several, as they were when first read. Nothing can be written to them: the server does that.
 
     Takes 8 bytes of memory an event, and an entry for each episode.
     """
 
-    def __init__(self, segments: list[Segment]) -> None:
+    def __init__(self, directory: Path, parts: list[list[Segment]]) -> None:
         """Use ``open_recorded``."""
-        super().__init__(segments[0].path, busy_timeout_s=0.0)
-        self._segments = segments
-        self._reader = EntryReader(self.path.parent)
+        super().__init__(directory / parts[0][0].path.name, busy_timeout_s=0.0)
+        self._parts = parts
+        self._readers = [EntryReader(segments[0].path.parent) for segments in parts]
         self._found: _Index | None = None
 
     def close(self) -> None:
         """Close the journal; once is enough, more do no harm."""
-        self._reader.close()
+        for reader in self._readers:
+            reader.close()
         super().close()
 
     def begin_run(self, run: Run) -> None:
@@ -131,8 +139,9 @@ class JournalStore(EventStore):
         index = self._index
         episode = JournalEpisode(name)
         episode.is_over = name in index.over
+        reader = self._readers[index.part.get(name, 0)]
         for position in index.positions[name]:
-            entry = self._reader.read(position)
+            entry = reader.read(position)
             assert isinstance(entry, Answered)
             yield episode.event(index.run.id, entry)
         if (end := episode.end(index.run.id)) is not None:
@@ -142,7 +151,7 @@ class JournalStore(EventStore):
     def _index(self) -> _Index:
         self._refuse_if_closed()
         if self._found is None:
-            self._found = _indexed(self._segments)
+            self._found = _indexed(self._parts)
         return self._found
 
     def _check(self, run_id: str) -> None:
@@ -153,10 +162,29 @@ class JournalStore(EventStore):
         return RecordError(f"{self.path.parent} is a server's journal, which is only read; record into a directory")
 
 
-def _indexed(segments: list[Segment]) -> _Index:
-    follower = EpisodeFollower()
+def _indexed(parts: list[list[Segment]]) -> _Index:
+    names: dict[str, int] = {}
     index = _Index(Run(id="journal", started_at=0.0, environment="", agent=_AGENT))
-    first: Began | None = None
+    began_at: dict[str, float] = {}
+    runs = [_index_part(index, number, parts[number], names, began_at) for number in range(len(parts))]
+    found = [run for run in runs if run is not None]
+    if found:
+        newest = max(found, key=lambda run: run.started_at)
+        is_complete = all(run.status == "complete" for run in found)
+        ends = [run.ended_at for run in found if run.ended_at is not None]
+        index.run = structs.replace(
+            newest, status="complete" if is_complete else "running", ended_at=max(ends) if is_complete else None
+        )
+    if len(parts) > 1:
+        index.positions = {name: index.positions[name] for name in sorted(index.positions, key=began_at.__getitem__)}
+    return index
+
+
+def _index_part(
+    index: _Index, number: int, segments: list[Segment], names: dict[str, int], began_at: dict[str, float]
+) -> Run | None:
+    """Take one journal into the index; the run that it says it is, if it says so."""
+    follower = EpisodeFollower(names)
     last: Began | None = None
     served = ""  # what the first session says it plays
     stopped: Stopped | None = None
@@ -165,22 +193,27 @@ def _indexed(segments: list[Segment]) -> _Index:
             over, episode = follower.follow(entry)
             if over is not None:
                 index.over.add(over.name)
-            if episode is not None:
-                index.positions.setdefault(episode.name, array("Q")).append(position)
+            if episode is not None and isinstance(entry, Answered):
+                if episode.name not in index.positions:
+                    index.positions[episode.name] = array("Q")
+                    began_at[episode.name] = entry.at
+                    if number:
+                        index.part[episode.name] = number
+                index.positions[episode.name].append(position)
             elif isinstance(entry, Began):
-                first, last = first or entry, entry
+                last = entry
             elif isinstance(entry, SessionOpened):
                 served = served or str(entry.environment.get("name", ""))
             stopped = entry if isinstance(entry, Stopped) else None
-    if first is not None and last is not None:
-        index.run = Run(
-            id=last.run,
-            started_at=last.started_at,
-            ended_at=stopped.at if stopped else None,
-            status="complete" if stopped else "running",
-            environment=last.environment or served or "environment",
-            agent=_AGENT,
-            settings={"journal": True},
-            versions=last.versions,
-        )
-    return index
+    if last is None:
+        return None
+    return Run(
+        id=last.run,
+        started_at=last.started_at,
+        ended_at=stopped.at if stopped else None,
+        status="complete" if stopped else "running",
+        environment=last.environment or served or "environment",
+        agent=_AGENT,
+        settings={"journal": True},
+        versions=last.versions,
+    )

@@ -1,4 +1,4 @@
-"""The files of a journal: how entries lie in them, and what damage to them means."""
+"""The files of a journal: their names and beginnings, how they are read, and what damage to them means."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ import msgspec
 
 from openenv.errors import RecordError
 from openenv.record.entries import Entry, Position, decode_entry
+from openenv.record.frames import has_frame, read_bytes, whole_frame, whole_frames
 
 __all__ = [
-    "FRAME_BYTES",
     "HEAD_BYTES",
     "MAX_ENTRY_BYTES",
     "DirectoryLock",
     "EntryReader",
     "Segment",
-    "frame_head",
     "position_of",
     "read_segment",
     "segment_head",
@@ -43,19 +42,12 @@ MAX_ENTRY_BYTES = 2**30
 _MAGIC = b"OENVJRNL"
 _VERSION = 1  # raise it with every change that older versions cannot read
 _HEAD = struct.Struct("<8sII")  # magic, version, salt; the checksum of these follows
-_FRAME = struct.Struct("<III")  # mark, bytes of the entry, their checksum
-_MARK = 0xFEE57AFF  # begins with the byte 0xFF, which no text in UTF-8 has
-_MARK_BYTES = _MARK.to_bytes(4, "little")
 _NAME = re.compile(r"([0-9]{8,})\.journal")
 _LOCK_NAME = "journal.lock"
 _OFFSET_BITS = 40
-_CHUNK_BYTES = 1 << 20
 
 HEAD_BYTES = _HEAD.size + 4
 """Where the first entry of a file begins."""
-
-FRAME_BYTES = _FRAME.size
-"""What an entry takes beside its own bytes."""
 
 log = logging.getLogger("openenv.record")
 
@@ -111,15 +103,11 @@ def segment_head() -> tuple[bytes, int]:
     return head + crc32(head).to_bytes(4, "little"), salt
 
 
-def frame_head(data: bytes, salt: int) -> bytes:
-    """What stands before the bytes of an entry in the file with this salt."""
-    return _FRAME.pack(_MARK, len(data), crc32(data, salt))
-
-
 def read_segment(segment: Segment) -> Iterator[tuple[Position, Entry]]:
     """The entries of a file, its first ``Began`` included, read as they are asked for.
 
-    What follows the last whole entry is cut off, with a line in the log: a killed process or a power cut left it.
+    What follows the last whole entry is cut off: the room that a server keeps or left there, and, with a line in the
+    log, what a killed process or a power cut left of an entry.
 
     Raises:
         RecordError: It cannot be read, is no journal, is of a newer version, or is damaged: something is wrong before
@@ -127,32 +115,36 @@ def read_segment(segment: Segment) -> Iterator[tuple[Position, Entry]]:
     """
     number, path = segment
     with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        salt = _salt(file.read(HEAD_BYTES), path)
+        descriptor = file.fileno()
+        size = os.fstat(descriptor).st_size
+        salt = _salt(os.pread(descriptor, HEAD_BYTES, 0), path)
         if salt is None:
             log.warning("%s: its beginning was never written; it has no entries", path)
             return
-        unpack, base = _FRAME.unpack_from, position_of(number, 0)
-        buffer, at, offset = b"", 0, HEAD_BYTES  # buffer[at] is byte `offset` of the file
+        base, offset = position_of(number, 0), HEAD_BYTES
         while offset < size:
-            if len(buffer) - at < FRAME_BYTES:
-                buffer, at = buffer[at:] + file.read(_CHUNK_BYTES), 0
-            if len(buffer) - at < FRAME_BYTES:
-                break
-            mark, length, checksum = unpack(buffer, at)
-            end = at + FRAME_BYTES + length
-            if mark != _MARK or offset + FRAME_BYTES + length > size:
-                break
-            if end > len(buffer):
-                buffer, at, end = buffer[at:] + file.read(max(_CHUNK_BYTES, end - len(buffer))), 0, end - at
-            data = buffer[at + FRAME_BYTES : end]
-            if len(data) < length or crc32(data, salt) != checksum:
-                break
-            yield base + offset, _decoded(data, path, offset)
-            at, offset = end, offset + FRAME_BYTES + length
-        if offset < size:
-            _refuse_unless_torn(file, path, salt, offset, size)
-            log.warning("%s: cut off %d bytes after its last whole entry, at byte %d", path, size - offset, offset)
+            for end, data in whole_frames(descriptor, salt, offset, size):
+                yield base + offset, _decoded(data, path, offset)
+                offset = end
+            if not _goes_on(descriptor, path, salt, offset, size):
+                return
+
+
+def _goes_on(descriptor: int, path: Path, salt: int, offset: int, size: int) -> bool:
+    """Whether there is an entry at this byte after all, where none was a moment ago: a server is writing.
+
+    Raises:
+        RecordError: There is none, but a whole one follows: then this is not the torn end of the file.
+    """
+    content = read_bytes(descriptor, size - offset, offset)  # no mmap: a server may shorten its file meanwhile
+    is_damaged = has_frame(content, salt)
+    if whole_frame(descriptor, salt, offset, size) is not None:  # looked for last, since it was written first
+        return True
+    if is_damaged:
+        raise _damaged(path, offset)
+    if cut := len(content.rstrip(b"\0")):  # zeros are room that was not filled
+        log.warning("%s: cut off %d bytes after its last whole entry, at byte %d", path, cut, offset)
+    return False
 
 
 class EntryReader:
@@ -179,14 +171,11 @@ class EntryReader:
             self._salt, self._number, self._file = _salt(file.read(HEAD_BYTES), path) or 0, number, file
         descriptor = self._file.fileno()
         try:
-            head = os.pread(descriptor, FRAME_BYTES, offset)
-            mark, length, checksum = _FRAME.unpack(head) if len(head) == FRAME_BYTES else (0, 0, 0)
-            if mark == _MARK and length <= MAX_ENTRY_BYTES:
-                data = os.pread(descriptor, length, offset + FRAME_BYTES)
-                if len(data) == length and crc32(data, self._salt) == checksum:
-                    return _decoded(data, path, offset)
+            data = whole_frame(descriptor, self._salt, offset, os.fstat(descriptor).st_size)
         except OSError as error:
             raise _unreadable(path, error) from error
+        if data is not None:
+            return _decoded(data, path, offset)
         raise RecordError(
             f"no whole entry at byte {offset} of {path}; ask for positions that this journal gave, or restore the "
             "file from a copy",
@@ -303,20 +292,6 @@ def _decoded(data: bytes, path: Path, offset: int) -> Entry:
             "update it with: pip install -U openenv",
             details={"path": str(path), "offset": offset},
         ) from error
-
-
-def _refuse_unless_torn(file: BinaryIO, path: Path, salt: int, offset: int, size: int) -> None:
-    """Raise if a whole entry follows the damage at this byte: then it is not the torn end of the file."""
-    file.seek(offset)
-    content = file.read(size - offset)  # no mmap: a server may shorten its file meanwhile
-    view = memoryview(content)
-    at = content.find(_MARK_BYTES, 1)
-    while 0 <= at <= len(content) - FRAME_BYTES:
-        _, length, checksum = _FRAME.unpack_from(content, at)
-        begin = at + FRAME_BYTES
-        if begin + length <= len(content) and crc32(view[begin : begin + length], salt) == checksum:
-            raise _damaged(path, offset)
-        at = content.find(_MARK_BYTES, at + 1)
 
 
 def _damaged(path: Path, offset: int) -> RecordError:

@@ -13,7 +13,8 @@ from typing import Any
 
 from openenv.errors import RecordError
 from openenv.record.events import Event, Run, RunStatus
-from openenv.record.file import FILE_NAME, connect, create_store, translated
+from openenv.record.file import connect, create_store, translated
+from openenv.record.names import FILE_NAME
 from openenv.record.rows import EventRow, event_of, event_row, run_of, run_row
 from openenv.record.trajectory import EpisodeSummary
 

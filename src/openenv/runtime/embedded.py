@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openenv.errors import RuntimeFailure
@@ -45,6 +45,7 @@ class EmbeddedRuntime:
         name: What the server is called in errors.
         start_timeout_s: Seconds until it must take connections; imports of the environment count.
         stop_timeout_s: Seconds it is given to end by itself before it is terminated, then killed.
+        pass_fds: File descriptors that it is to have too, under the same numbers.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class EmbeddedRuntime:
         name: str,
         start_timeout_s: float = 120.0,
         stop_timeout_s: float = 10.0,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._module = module
         self._arguments = dict(arguments)
         self._name = name
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
+        self._pass_fds = tuple(pass_fds)
 
     def start(self, given_up: threading.Event | None = None) -> EmbeddedServer:
         """Start one server. Safe to call from any thread, which may end afterwards.
@@ -77,7 +80,7 @@ class EmbeddedRuntime:
             with theirs:
                 process = subprocess.Popen(
                     self._command(theirs.fileno()),
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), *self._pass_fds],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                     **_output(),
@@ -150,6 +153,22 @@ class EmbeddedServer:
     def ended(self) -> bool:
         """Whether the server has ended, by itself or because it was stopped."""
         return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Wait for its end; returns its exit code, negative if a signal ended it."""
+        return self._process.wait()
+
+    def drain(self, timeout_s: float) -> None:
+        """Ask it to stop as SIGTERM does, wait for its end, and ``close`` it if that does not come in time."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            _ends_within(self._process, timeout_s)
+        self.close()
+
+    def kill(self) -> None:
+        """End it and what it started in its process group at once."""
+        _kill(self._process)
 
     def close(self) -> None:
         """Stop the server and wait for its end; safe to call twice. Without effect in a fork of its starter."""

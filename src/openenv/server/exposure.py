@@ -36,11 +36,15 @@ class Exposure:
     """Whether it was said that others can reach the sessions: by who listens, or at the first request."""
 
     def __init__(self) -> None:
-        self._said = False
+        self._said = self._is_quiet = False
+
+    def keep_quiet(self) -> None:
+        """Another process of the same server says it."""
+        self._said = self._is_quiet = True
 
     def listening(self, host: str) -> bool:
         """Say it if that address is not loopback; returns whether it was said."""
-        if is_loopback(host):
+        if is_loopback(host) or self._is_quiet:
             return False
         self._said = True
         log.warning(

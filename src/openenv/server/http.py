@@ -8,10 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
-from openenv.errors import ERRORS, EpisodeLost, InvalidJSON, InvalidRequest, MessageTooLarge, OpenEnvError
+from openenv.errors import ERRORS, EpisodeLost, InvalidJSON, InvalidRequest, OpenEnvError
 from openenv.protocol import (
     EncodingFailed,
     Failed,
@@ -26,77 +24,59 @@ from openenv.protocol import (
     unencodable,
 )
 from openenv.schema import json_schema
+from openenv.server.exchange import Answer, Endpoint, Request
 from openenv.server.exposure import Exposure
-from openenv.server.openapi import reset_schema, step_schema
 from openenv.session import Ending, EnvironmentSpec, Openings, Session, SessionEngine, SharedSession
 
-__all__ = ["KEY_HEADER", "SESSION_HEADER", "http_routes"]
+__all__ = ["KEY_HEADER", "SESSION_COOKIE", "SESSION_HEADER", "http_endpoints", "refusal"]
 
 SESSION_HEADER = "X-OpenEnv-Session"
 KEY_HEADER = "Idempotency-Key"
 _LONGEST_KEY = 255
-_COOKIE = "openenv_session"
+SESSION_COOKIE = "openenv_session"
 _RESERVED = {"seed", "episode_id", "timeout_s", "request_id", "action"}
 
 
-def http_routes(
+def http_endpoints(
     engine: SessionEngine, openings: Openings, shared: SharedSession, max_message_bytes: int, exposure: Exposure
-) -> APIRouter:
-    """The routes of one environment."""
-    router = APIRouter()
+) -> list[Endpoint]:
+    """The endpoints of one environment, those first that are asked often."""
     endpoints = _Endpoints(engine, openings, shared, max_message_bytes)
-    spec = engine.spec
-    answers = {
-        "/reset": "observation, reward, done, metadata; of a strict class also the seed and episode_id really used",
-        "/step": "observation, reward, done, metadata",
-    }
-    for method, path, act, says, body in (
-        ("POST", "/reset", endpoints.reset, "Begin an episode", reset_schema()),
-        ("POST", "/step", endpoints.step, "Take an action", step_schema(spec)),
-        ("GET", "/state", endpoints.state, "Where the episode stands", None),
-        ("POST", "/sessions", endpoints.open, "Open a private session", None),
-        ("DELETE", "/sessions/{session_id}", endpoints.close, "End a private session", None),
-        ("GET", "/schema", endpoints.schema, "JSON Schemas of action, observation and state", None),
-        ("GET", "/metadata", endpoints.metadata, "What the environment says of itself", None),
-        (
-            "GET",
-            "/lock",
-            endpoints.lock,
-            "What exactly is served: versions, digests, and what the class declares",
-            None,
-        ),
-        ("GET", "/health", endpoints.health, "Whether the process answers", None),
-        ("GET", "/ready", endpoints.ready, "Whether an environment can be built, and if not, why", None),
-    ):
-        extra: dict[str, Any] = {"requestBody": {"content": {"application/json": {"schema": body}}}} if body else {}
-        if path in answers:
-            answer = {"type": "object", "description": answers[path]}
-            extra["responses"] = {"200": {"content": {"application/json": {"schema": answer}}}}
-        router.add_api_route(
-            path,
-            _answering(act, exposure),
-            methods=[method],
-            summary=says,
-            openapi_extra=extra,
-            response_class=Response,
+    return [
+        Endpoint(method, path, _answering(act, exposure), says)
+        for method, path, act, says in (
+            ("POST", "/step", endpoints.step, "Take an action"),
+            ("POST", "/reset", endpoints.reset, "Begin an episode"),
+            ("GET", "/state", endpoints.state, "Where the episode stands"),
+            ("GET", "/health", endpoints.health, "Whether the process answers"),
+            ("GET", "/ready", endpoints.ready, "Whether an environment can be built, and if not, why"),
+            ("POST", "/sessions", endpoints.open, "Open a private session"),
+            ("DELETE", "/sessions/{session_id}", endpoints.close, "End a private session"),
+            ("GET", "/schema", endpoints.schema, "JSON Schemas of action, observation and state"),
+            ("GET", "/metadata", endpoints.metadata, "What the environment says of itself"),
+            (
+                "GET",
+                "/lock",
+                endpoints.lock,
+                "What exactly is served: versions, digests, and what the class declares",
+            ),
         )
-    return router
+    ]
 
 
 def _answering(
-    act: Callable[[Request], Awaitable[Response]], exposure: Exposure
-) -> Callable[[Request], Awaitable[Response]]:
+    act: Callable[[Request], Awaitable[Answer]], exposure: Exposure
+) -> Callable[[Request], Awaitable[Answer]]:
     """The endpoint with errors as answers."""
 
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(request: Request) -> Answer:
         exposure.reached(request.scope)
         try:
             return await act(request)
         except OpenEnvError as error:
-            return _refusal(Failed.of(error))
+            return refusal(Failed.of(error))
 
     endpoint.__name__ = act.__name__
-    endpoint.__doc__ = act.__doc__
     return endpoint
 
 
@@ -109,13 +89,13 @@ class _Endpoints:
         self._shared = shared
         self._max_message_bytes = max_message_bytes
 
-    async def reset(self, request: Request) -> Response:
+    async def reset(self, request: Request) -> Answer:
         return await self._once(request, self._reset)
 
-    async def step(self, request: Request) -> Response:
+    async def step(self, request: Request) -> Answer:
         return await self._once(request, self._step)
 
-    async def _reset(self, session: Session | None, key: str, body: bytes) -> Response:
+    async def _reset(self, session: Session | None, key: str, body: bytes) -> Answer:
         fields = _fields(body)
         own: dict[str, Any] = {
             name: _value(fields, name) for name in ("seed", "episode_id", "timeout_s") if name in fields
@@ -131,7 +111,7 @@ class _Endpoints:
             reply.seed = reply.episode_id = None
         return _observation(reply)
 
-    async def _step(self, session: Session | None, key: str, body: bytes) -> Response:
+    async def _step(self, session: Session | None, key: str, body: bytes) -> Answer:
         fields = _fields(body)
         if "action" not in fields:
             raise _invalid("action", 'a step needs an action: {"action": {...}}')
@@ -142,14 +122,14 @@ class _Endpoints:
         session = session or await self._shared.for_step()
         return _observation(await session.step(asked, key))
 
-    async def state(self, request: Request) -> Response:
+    async def state(self, request: Request) -> Answer:
         session = await self._named(request) or self._shared.now()
         if session is None:  # nobody has reset: the state of an environment that has not begun
             return _json(to_json(_fresh_state(self._engine.spec)))
         return _state(await session.state())
 
-    async def open(self, request: Request) -> Response:
-        key, fields = _key(request), _fields(await self._body(request))
+    async def open(self, request: Request) -> Answer:
+        key, fields = _key(request), _fields(await request.body(self._max_message_bytes))
         fork = _value(fields, "fork") if "fork" in fields else None
         if not isinstance(fork, str | None):
             raise _invalid("fork", "must be the id of a session")
@@ -162,20 +142,18 @@ class _Endpoints:
             self._engine.leases.renew(session)
         told = {"session_id": session.id, "token": session.token, "lease_s": self._engine.leases.lease_s}
         answer = _json(_encode(told), 201)
-        answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict")
+        answer.headers.append((b"set-cookie", _cookie(session.id)))
         return answer
 
-    async def close(self, request: Request) -> Response:
+    async def close(self, request: Request) -> Answer:
         try:
-            await (await self._engine.recovery.find(request.path_params["session_id"])).close()
+            await (await self._engine.recovery.find(request.named)).close()
         except EpisodeLost as error:
             if error.details["reason"] != Ending.CLOSED:
                 raise
-        answer = Response(status_code=204)
-        answer.delete_cookie(_COOKIE, httponly=True, samesite="strict")
-        return answer
+        return Answer(status=204, headers=[(b"set-cookie", _cookie("", "; Max-Age=0"))])
 
-    async def schema(self, request: Request) -> Response:
+    async def schema(self, request: Request) -> Answer:
         spec = self._engine.spec
         observation = json_schema(spec.observation_type)
         return _json(
@@ -189,22 +167,26 @@ class _Endpoints:
             )
         )
 
-    async def metadata(self, request: Request) -> Response:
+    async def metadata(self, request: Request) -> Answer:
         return _json(to_json(await self._engine.check()))
 
-    async def lock(self, request: Request) -> Response:
+    async def lock(self, request: Request) -> Answer:
         return _json(_encode(await self._engine.lock.read(self._engine.plan)))
 
-    async def health(self, request: Request) -> Response:
+    async def health(self, request: Request) -> Answer:
         return _json(b'{"status":"healthy"}')
 
-    async def ready(self, request: Request) -> Response:
+    async def ready(self, request: Request) -> Answer:
         engine = self._engine
-        places = {"active": engine.active, "capacity": engine.capacity, "waiting": engine.waiting}
+        census = await engine.census()
+        places: dict[str, Any] = {"active": census.active, "capacity": census.capacity, "waiting": census.waiting}
+        if census.processes:
+            places["workers"] = census.processes
         if engine.is_draining:
             return _json(_encode({"status": "not ready", "reason": "the server is stopping", "sessions": places}), 503)
-        if engine.failure is not None:
-            return _json(_encode({"status": "not ready", "reason": engine.failure, "sessions": places}), 503)
+        failure = engine.failure or census.failure
+        if failure is not None:
+            return _json(_encode({"status": "not ready", "reason": failure, "sessions": places}), 503)
         try:
             about = await engine.check()
         except OpenEnvError as error:
@@ -214,30 +196,16 @@ class _Endpoints:
 
     async def _named(self, request: Request) -> Session | None:
         """The session that a header or cookie names."""
-        session_id = request.headers.get(SESSION_HEADER) or request.cookies.get(_COOKIE)
+        session_id = request.header(SESSION_HEADER.lower()) or request.cookie(SESSION_COOKIE)
         if not session_id:
             return None
         session = await self._engine.recovery.find(session_id)
         self._engine.leases.renew(session)
         return session
 
-    async def _body(self, request: Request) -> bytes:
-        chunks, size = [], 0
-        try:
-            async for chunk in request.stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > self._max_message_bytes:
-                    raise MessageTooLarge(f"the body is over {self._max_message_bytes} bytes")
-        except ClientDisconnect:  # nobody is there to read this
-            raise InvalidRequest("the connection ended in the middle of the body") from None
-        return b"".join(chunks)
-
-    async def _once(
-        self, request: Request, run: Callable[[Session | None, str, bytes], Awaitable[Response]]
-    ) -> Response:
+    async def _once(self, request: Request, run: Callable[[Session | None, str, bytes], Awaitable[Answer]]) -> Answer:
         """Run a request; one that carries a key runs once, however often it comes."""
-        body, session, key = await self._body(request), await self._named(request), _key(request)
+        body, session, key = await request.body(self._max_message_bytes), await self._named(request), _key(request)
         if key is None:
             return await run(session, "", body)
 
@@ -247,21 +215,21 @@ class _Endpoints:
             except OpenEnvError as error:
                 if error.retryable:  # nothing ran: the same key may be tried again
                     raise
-                answer = _refusal(Failed.of(error))
-            return answer.status_code, bytes(answer.body)
+                answer = refusal(Failed.of(error))
+            return answer.status, answer.body
 
         recalled = session.recalled.get(key) if session is not None else None
         if recalled is not None:  # of before the server was started again
-            return _observation(recalled) if isinstance(recalled, Observed) else _refusal(recalled)
+            return _observation(recalled) if isinstance(recalled, Observed) else refusal(recalled)
         keyed = session.keyed if session is not None else self._shared.keyed
-        content = hashlib.sha256(request.url.path.encode() + b"\n" + body).digest()
+        content = hashlib.sha256(request.path.encode() + b"\n" + body).digest()
         status, answer = await keyed.answer(key, content, answered)
         return _json(answer, status)
 
 
 def _key(request: Request) -> str | None:
     """What names the request, so that it can be sent again."""
-    key = request.headers.get(KEY_HEADER)
+    key = request.header(KEY_HEADER.lower())
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         raise InvalidRequest(f"{KEY_HEADER} must have 1 to {_LONGEST_KEY} characters")
     return key
@@ -292,21 +260,21 @@ def _invalid(field: str, message: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {message}", details={"errors": [entry]})
 
 
-def _observation(reply: Observed) -> Response:
+def _observation(reply: Observed) -> Answer:
     try:
         return _json(http_observation(reply, omit_empty=False))
     except EncodingFailed as error:
-        return _refusal(unencodable(reply, error))
+        return refusal(unencodable(reply, error))
 
 
-def _state(reply: StateIs) -> Response:
+def _state(reply: StateIs) -> Answer:
     try:
         return _json(to_json(reply.state))
     except EncodingFailed as error:
-        return _refusal(unencodable(reply, error))
+        return refusal(unencodable(reply, error))
 
 
-def _refusal(failed: Failed) -> Response:
+def refusal(failed: Failed) -> Answer:
     """An error as HTTP: its status, the fields that are wrong or the message, and the whole of it for programs."""
     details = encodable_part(failed.details)
     error = {
@@ -318,7 +286,7 @@ def _refusal(failed: Failed) -> Response:
     body = {"detail": details.get("errors", failed.message), "error": error}
     answer = _json(_encode(body), ERRORS[failed.code].http_status)
     if "retry_after_s" in failed.details:
-        answer.headers["Retry-After"] = str(math.ceil(failed.details["retry_after_s"]))
+        answer.headers.append((b"retry-after", b"%d" % math.ceil(failed.details["retry_after_s"])))
     return answer
 
 
@@ -334,5 +302,9 @@ def _fresh_state(spec: EnvironmentSpec) -> Any:
 _encode = msgspec.json.Encoder(enc_hook=lambda value: msgspec.Raw(to_json(value))).encode
 
 
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status_code=status, media_type="application/json")
+def _json(body: bytes, status: int = 200) -> Answer:
+    return Answer(body, status)
+
+
+def _cookie(value: str, more: str = "") -> bytes:
+    return f"{SESSION_COOKIE}={value}{more}; HttpOnly; Path=/; SameSite=strict".encode()

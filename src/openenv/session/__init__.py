@@ -7,17 +7,20 @@ from openenv.session.leases import LEASE_S
 from openenv.session.openings import Openings
 from openenv.session.peer import Peer
 from openenv.session.placement import Placement
+from openenv.session.prompt import LATER, Later
 from openenv.session.recovery import JournalOptions
 from openenv.session.session import Session
 from openenv.session.shared import SharedSession
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
 
 __all__ = [
+    "LATER",
     "LEASE_S",
     "AnyEnvironment",
     "Ending",
     "EnvironmentSpec",
     "JournalOptions",
+    "Later",
     "Openings",
     "Peer",
     "Placement",

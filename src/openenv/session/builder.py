@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from openenv.environment import EnvironmentPlan
 from openenv.errors import ConfigurationError, FactoryFailed, OpenEnvError
@@ -18,10 +19,14 @@ from openenv.session.executors import (
     executor_for,
 )
 from openenv.session.host import Host, LocalHost
-from openenv.session.isolation import Supervisor, WorkerDied
-from openenv.session.placement import SpeedRecord
+from openenv.session.isolation import WorkerDied
+from openenv.session.placement import Placement, SpeedRecord
+from openenv.session.shared_thread import SharedThread
 from openenv.session.spec import EnvironmentSpec
 from openenv.types import EnvironmentMetadata
+
+if TYPE_CHECKING:
+    from openenv.session.isolation import Supervisor
 
 __all__ = ["Builder"]
 
@@ -54,6 +59,7 @@ class Builder:
         self._supervise = supervise
         self._capacity = capacity
         self._speed = SpeedRecord()
+        self._shared_thread = SharedThread(self._speed, f"openenv-{spec.name}")
         self._supervisor: Supervisor | None = None
         self._starting: asyncio.Task[Supervisor] | None = None
         self.trial: asyncio.Task[None] | None = None
@@ -110,6 +116,13 @@ class Builder:
         finally:
             self.trial = None
 
+    @property
+    def prefers_inline(self) -> bool:
+        """Whether a fresh environment would live in the server's thread and do what any other of its class does."""
+        if self.plan is None or not (self.plan.deterministic and self.plan.concurrent) or self._capacity.is_isolated:
+            return False
+        return self._capacity.wanted != "thread" and self._speed.placement is Placement.INLINE
+
     async def end(self, host: Host) -> None:
         """Close an environment that no session has: if that fails it is logged."""
         try:
@@ -150,6 +163,8 @@ class Builder:
     def _place(self, plan: EnvironmentPlan) -> Executor:
         if self._capacity.wanted == "inline":
             return InlineLoopExecutor(self._speed) if plan.is_async else InlineExecutor(self._speed, self._thread_name)
+        if plan.batches and self._speed.placement is Placement.THREAD:
+            return self._shared_thread.executor()
         return executor_for(self._speed, is_async=plan.is_async, name=self._thread_name)
 
     async def _workers(self) -> Supervisor:

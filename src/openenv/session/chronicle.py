@@ -6,17 +6,24 @@ import base64
 import hashlib
 import hmac
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from openenv.errors import OpenEnvError
+import msgspec
+from msgspec import Raw
+
+from openenv.errors import OpenEnvError, RecordError
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
-from openenv.record import Answered, AnswerKind, Journal, SessionEnded, SessionOpened, Snapshotted
+from openenv.record import Answered, AnswerKind, Position, SessionEnded, SessionOpened, Snapshotted
+
+if TYPE_CHECKING:
+    from openenv.record import Journal
 
 __all__ = ["FORM", "Chronicle", "digest", "token_of"]
 
 FORM = V2ServerCodec.subprotocol
 """The form in which requests and replies are kept."""
 
+_encode = msgspec.json.Encoder().encode
 _requests, _replies = V2ClientCodec(), V2ServerCodec()
 
 
@@ -39,11 +46,18 @@ class Chronicle:
         session: Id of the session.
         episode: Id of the episode that is running.
         index: Number of the last move in it, counted from its reset, which is 0.
+
+    Attributes:
+        is_prompt: Whether ``flush`` brings what was taken to where it is safe, so that nobody has to wait.
+        flush: Have everything written now; why that is not so, if it is not.
     """
 
     def __init__(self, journal: Journal, session: str, episode: str = "", index: int = -1) -> None:
         self._journal = journal
+        self.flush = journal.flush_now
+        self.is_prompt = journal.mode == "relaxed"
         self._session = session
+        self._last: Position = 0  # of what was taken last
         self._episode = episode
         self._index = index
 
@@ -52,27 +66,47 @@ class Chronicle:
         if self._journal.failure is not None:
             raise self._journal.failure
 
+    async def settled(self) -> RecordError | None:
+        """Wait until all that was taken is where the mode promises it to be; why that is not so, if it is not."""
+        try:
+            await self._journal.written(self._last)
+        except RecordError as error:
+            return error
+        return None
+
     async def opened(self, nonce: str, token: str, environment: dict[str, Any]) -> None:
         """The session began."""
         entry = SessionOpened(self._session, digest(nonce) if nonce else b"", digest(token), environment, time.time())
         await self._journal.written(self._journal.append(entry))
 
-    async def moved(
-        self, request: Reset | Step, answer: Observed | OpenEnvError, *, key: str, began: float
-    ) -> str | None:
-        """The environment was asked and has answered; the frame of the answer, if it is one."""
-        frame = _replies.encode(answer if isinstance(answer, Observed) else Failed.of(answer, request))
-        if isinstance(request, Reset):
-            self._episode, self._index = request.episode_id or "", -1
+    async def moved(self, request: Reset | Step, answer: Observed | OpenEnvError, *, key: str, began: float) -> str:
+        """The environment was asked and has answered; the frame of the answer."""
+        frame = self.moved_now(request, answer, key=key, began=began)
+        await self._journal.written(self._last)
+        return frame
+
+    def moved_now(self, request: Reset | Step, answer: Observed | OpenEnvError, *, key: str = "", began: float) -> str:
+        """``moved`` where ``is_prompt``; it is in the file once ``flush`` was called."""
+        # in one function: here every call costs as much as what it does
+        kind: AnswerKind = "step"
+        if type(request) is Reset:
+            self._episode, self._index, kind = request.episode_id or "", -1, "reset"
+            asked = _requests.encode(request).encode()
+        elif type(request.action) is Raw and not request.options:  # type: ignore[union-attr]  # a step in plain JSON
+            asked = _encode(request)
+        else:
+            asked = _requests.encode(request).encode()
         self._index += 1
-        kind: AnswerKind = (
-            "error" if isinstance(answer, OpenEnvError) else "reset" if isinstance(request, Reset) else "step"
+        if isinstance(answer, Observed):
+            frame = _replies.encode(answer)
+        else:
+            frame, kind = _replies.encode(Failed.of(answer, request)), "error"
+        self._last = self._journal.append(
+            Answered(
+                self._session, request.id, key, kind, asked, frame.encode(), began, time.time() - began, self._episode
+            )
         )
-        asked = _requests.encode(request).encode()
-        now = time.time()
-        entry = Answered(self._session, request.id, key, kind, asked, frame.encode(), began, now - began, self._episode)
-        await self._journal.written(self._journal.append(entry))
-        return frame if isinstance(answer, Observed) else None
+        return frame
 
     async def snapshot(self, data: bytes) -> None:
         """The environment gave a snapshot of where it stands."""

@@ -6,14 +6,17 @@ import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openenv.errors import OpenEnvError, StepTimeout
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
-from openenv.record import Answered, Journal, Recovered, Snapshotted
+from openenv.record import Answered, Snapshotted
 from openenv.session.chronicle import FORM, digest
 from openenv.session.history import History, evidence
 from openenv.session.lifecycle import Phase
+
+if TYPE_CHECKING:
+    from openenv.record import Journal, Recovered
 
 __all__ = ["Dormant", "Remembered"]
 
@@ -81,6 +84,11 @@ class Dormant:
     def by_nonce(self, nonce: str) -> str | None:
         """The session that was opened with this nonce, also once it was taken or forgotten."""
         return self._by_nonce.get(digest(nonce)) if self._by_nonce else None
+
+    @property
+    def nonces(self) -> list[bytes]:
+        """Digests of the nonces that they were opened with."""
+        return [*self._by_nonce]
 
     def over(self) -> list[str]:
         """Those whose lease is over, which are forgotten by that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 
@@ -18,10 +19,10 @@ from openenv.session.departed import Ending
 from openenv.session.endings import Endings
 from openenv.session.isolation import WorkerSource
 from openenv.session.leases import LEASE_S, Leases
-from openenv.session.lock import ServedLock
-from openenv.session.places import Places
+from openenv.session.places import Places, SessionPlaces
 from openenv.session.recovery import JournalOptions, NoRecovery, Recovery, open_journal
 from openenv.session.rescue import Rescue
+from openenv.session.served_lock import ServedLock
 from openenv.session.session import Session
 from openenv.session.spec import EnvironmentSpec
 from openenv.session.standing import Standing
@@ -83,8 +84,9 @@ class SessionEngine(Standing):
         self.leases = Leases(lease_s, idle_timeout_s, clock)
         limits = Capacity(capacity, isolation)
         builder = Builder(spec, self.workers.supervisor, limits)
-        places = Places(lambda: limits.limit, clock)
+        places = Places(lambda: limits.limit, clock, self)
         super().__init__(limits, builder, places, Rescue(builder, places))
+        self._prefix = ""
         self._extra: set[str] = set()  # ids of the sessions that take no place
         self._opening: set[asyncio.Task[Session]] = set()
         self.endings = Endings(spec.name)
@@ -98,6 +100,16 @@ class SessionEngine(Standing):
         """
         self._capacity.resize(capacity)
         self._places.grant()
+
+    def share(self, places: SessionPlaces, prefix: str) -> None:
+        """Count places together with the engines of other processes. To be called before ``start``.
+
+        Args:
+            places: Theirs and its own.
+            prefix: What the ids of its sessions begin with, and theirs do not.
+        """
+        self._places = self._rescue.places = places
+        self._prefix = prefix
 
     def isolate(self, isolation: Isolation) -> None:
         """Set where environments that are built from now on live.
@@ -151,10 +163,7 @@ class SessionEngine(Standing):
     async def _take_place(self, queue_timeout_s: float, on_position: Callable[[int], None], patient: bool) -> None:
         if self._draining:
             raise _draining()
-        if not self._places.is_free:
-            self._reclaim(self._places.waiting + 1)
-        in_sight = patient and self._coming_back > self._places.waiting
-        await self._places.take(max(queue_timeout_s, ENDING_PATIENCE_S if in_sight else 0.0), on_position)
+        await self._places.claim(queue_timeout_s, on_position, ENDING_PATIENCE_S if patient else 0.0)
         try:
             await self.settle()
             if self._draining:
@@ -164,13 +173,13 @@ class SessionEngine(Standing):
             raise
 
     @property
-    def _coming_back(self) -> int:
+    def coming_back(self) -> int:
         """Places of sessions that are ending."""
         return sum(session.is_ending for session in self.sessions if session.id not in self._extra)
 
-    def _reclaim(self, wanted: int) -> None:
+    def reclaim(self, wanted: int) -> None:
         """End one session that nobody has held for long, if fewer places are coming back than are wanted."""
-        found = self.leases.reclaimable() if self._coming_back < wanted else None
+        found = self.leases.reclaimable() if self.coming_back < wanted else None
         if found is not None:
             self.endings.end_soon(found, Ending.RECLAIMED)
 
@@ -190,7 +199,8 @@ class SessionEngine(Standing):
         try:
             if make_room is not None:
                 await make_room()
-            session = Session(await self._builder.build(), self._rescue, nonce=nonce)
+            name = f"{self._prefix}{secrets.token_hex(8)}"
+            session = Session(await self._builder.build(), self._rescue, session_id=name, nonce=nonce)
             if counted:
                 await self.recovery.keep(session, nonce)
             if source is not None:
@@ -206,14 +216,14 @@ class SessionEngine(Standing):
 
     async def _follow(self, session: Session, source: Session) -> None:
         """Bring a new session to where another one stands; if that fails it is none."""
-        kept = session.chronicle
+        kept = session.episode.chronicle
         try:
             await session.follow(source)
         except BaseException:
             await self.endings.end(session, Ending.DIVERGED)
             raise
         finally:
-            if kept is not None and (session.chronicle is None or session.is_ending):
+            if kept is not None and (session.episode.chronicle is None or session.is_ending):
                 kept.ended(Ending.NOT_RESTORED.value)
 
     def _add(self, session: Session, nonce: str) -> None:
@@ -235,8 +245,8 @@ class SessionEngine(Standing):
 
     def _forget(self, session: Session, nonce: str) -> None:
         self.leases.forget(session)
-        if session.chronicle is not None and session.ending is not Ending.SUSPENDED:
-            session.chronicle.ended((session.ending or Ending.CLOSED).value)
+        if session.episode.chronicle is not None and session.ending is not Ending.SUSPENDED:
+            session.episode.chronicle.ended((session.ending or Ending.CLOSED).value)
         self.sessions.remove(session, *([nonce] if nonce else []))
         if session.id in self._extra:
             self._extra.discard(session.id)
@@ -252,7 +262,7 @@ class SessionEngine(Standing):
         for session, ending in self.leases.over():
             log.info("session %s of %s ends: %s", session.id, self.spec.name, ending.told)
             self.endings.end_soon(session, ending)
-        self._reclaim(self._places.waiting)
+        self._places.relieve()
         self.recovery.forget_old()
 
     async def start(self) -> None:
@@ -278,7 +288,7 @@ class SessionEngine(Standing):
                 self._woken,
                 self._not_woken,
             )
-            self._places.taken += len(self.recovery)
+            self._places.keep(len(self.recovery))
 
     async def drain(self, grace_s: float | None = None) -> None:
         """Take no more sessions, let running requests finish, end all sessions and tell their clients.
@@ -292,6 +302,7 @@ class SessionEngine(Standing):
             waiting = {*self._opening, *([self._builder.trial] if self._builder.trial else [])}
             if waiting:
                 await asyncio.wait(waiting)
+            await self.recovery.rest()
             await asyncio.gather(*(self.endings.end(session, _stopped(session)) for session in self.sessions))
             await self.endings.finish()
 
@@ -300,10 +311,12 @@ class SessionEngine(Standing):
         await self.drain()
         if self.stuck:
             log.error("%d environments of %s hang in a call that does not return", self.stuck, self.spec.name)
-        await self.recovery.aclose()
-        self.recovery = NoRecovery(self.sessions)
-        await self._rescue.finish()
-        await self._builder.aclose()
+        try:
+            await self.recovery.aclose()  # a journal that failed says so here
+        finally:
+            self.recovery = NoRecovery(self.sessions)
+            await self._rescue.finish()
+            await self._builder.aclose()
 
     async def check(self) -> EnvironmentMetadata:
         """Make sure that an environment can be built, by building one unless one was built before.

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from time import perf_counter, thread_time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from openenv.session.placement import Kind, Placement, SpeedRecord
+from openenv.session.held import Held
+from openenv.session.placement import SLOW_INLINE_S, Kind, Placement, SpeedRecord, ThreadUse
 
-__all__ = ["EnvironmentExit", "Executor", "LoopThreadExecutor", "ThreadExecutor", "executor_for"]
+__all__ = ["EnvironmentExit", "Executor", "InlineExecutor", "LoopThreadExecutor", "ThreadExecutor", "executor_for"]
 
 _GRACE_S = 5.0
 """Seconds that tasks an environment left behind are given to end once they are cancelled."""
 
 log = logging.getLogger("openenv.session")
 
+T = TypeVar("T")
+R = TypeVar("R")
 
 _TASKS_BELONG_TO_THREADS = sys.version_info >= (3, 14)
 """Whether a task that runs forbids another loop of the same thread to run one."""
@@ -31,7 +33,10 @@ class Executor(Protocol):
     """Runs all calls of one environment in one place, one after the other."""
 
     placement: Placement
-    immediate: bool  # whether a call returns without giving the event loop to others in between
+
+    @property
+    def common(self) -> object | None:
+        """The same for all places that are one: what runs in one of them may run in another. ``None``: it is alone."""
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         """Run a function there and return its result; an awaitable result is awaited there."""
@@ -58,30 +63,41 @@ class InlineExecutor:
     """The server's own thread, for synchronous environments proven to be fast."""
 
     placement = Placement.INLINE
-    immediate = True
 
     def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
         self._name = name
         self._loop = asyncio.get_running_loop()
+        self.common: object | None = speed
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
-        # without a visible loop the environment may call asyncio.run, as it may on a thread of its own
-        loop = self._loop
-        task = asyncio.current_task(loop) if _TASKS_BELONG_TO_THREADS else None
-        if task is not None:
-            asyncio._leave_task(loop, task)
-        asyncio._set_running_loop(None)
-        began = perf_counter()
-        try:
-            return function()
-        except asyncio.CancelledError as error:  # nobody cancelled the caller: the environment raised it
-            raise _carried(error) from error
-        finally:
-            self._speed.record_inline(perf_counter() - began)
-            asyncio._set_running_loop(loop)
+        return self.calling(lambda _: function())(None)
+
+    def calling(self, function: Callable[[T], R]) -> Callable[[T], R]:
+        """What runs a function here, whenever it is called, and returns its result, which must be no awaitable."""
+        loop, speed, hide = self._loop, self._speed, asyncio._set_running_loop
+
+        def call(argument: T) -> R:
+            # without a visible loop the environment may call asyncio.run, as it may on a thread of its own
+            task = asyncio.current_task(loop) if _TASKS_BELONG_TO_THREADS else None
             if task is not None:
-                asyncio._enter_task(loop, task)
+                asyncio._leave_task(loop, task)
+            hide(None)
+            use = ThreadUse() if speed.watched else None
+            began = perf_counter()
+            try:
+                return function(argument)
+            except asyncio.CancelledError as error:  # nobody cancelled the caller: the environment raised it
+                raise _carried(error) from error
+            finally:
+                took_s = perf_counter() - began
+                if took_s > SLOW_INLINE_S or use is not None:
+                    speed.record_inline(took_s, preempted=use is not None and use.was_preempted(took_s))
+                hide(loop)
+                if task is not None:
+                    asyncio._enter_task(loop, task)
+
+        return call
 
     def moved(self) -> Executor:
         self._speed.forbid_inline()  # later sessions of the class begin on a thread
@@ -98,13 +114,13 @@ class InlineLoopExecutor:
     """The server's own event loop, for asynchronous environments proven not to hold it up."""
 
     placement = Placement.INLINE
-    immediate = False
+    common = None
 
     def __init__(self, speed: SpeedRecord) -> None:
         self._speed = speed
 
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
-        held = _Held(function)
+        held = Held(function)
         try:
             return await held
         except asyncio.CancelledError as error:
@@ -126,7 +142,7 @@ class ThreadExecutor:
     """A thread of the environment's own."""
 
     placement = Placement.THREAD
-    immediate = False
+    common = None
 
     def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
@@ -155,14 +171,15 @@ class ThreadExecutor:
             kind, function, done = job
             if not done.set_running_or_notify_cancel():
                 continue
+            crowded = self._speed.begin_threaded()
             began, began_cpu = perf_counter(), thread_time()
             try:
                 result = function()
             except BaseException as error:  # noqa: BLE001 - the caller gets it, also a sys.exit of the environment
-                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu)
+                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu, crowded)
                 done.set_exception(_carried(error))
             else:
-                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu)
+                self._speed.record_threaded(kind, perf_counter() - began, thread_time() - began_cpu, crowded)
                 done.set_result(result)
             del job, function, done
         self._ended.set_result(None)
@@ -172,7 +189,7 @@ class LoopThreadExecutor:
     """A thread with an event loop of the environment's own, so that one that blocks holds up nobody else."""
 
     placement = Placement.THREAD
-    immediate = False
+    common = None
 
     def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
@@ -213,7 +230,7 @@ class LoopThreadExecutor:
         await asyncio.wrap_future(self._ended)
 
     async def _run(self, kind: Kind, function: Callable[[], Any]) -> Any:
-        held = _Held(function)
+        held = Held(function)
         try:
             return await held
         except (SystemExit, KeyboardInterrupt) as error:  # would end the loop instead of reaching the caller
@@ -266,53 +283,6 @@ class LoopThreadExecutor:
         if left:
             await asyncio.wait(left, timeout=_GRACE_S)
         await self._loop.shutdown_asyncgens()
-
-
-class _Held:
-    """Calls a function, awaits what it returns, and keeps the longest time it held the thread without a pause.
-
-    Attributes:
-        longest_s: That time.
-        longest_cpu_s: The longest processor time between two pauses.
-    """
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self._function = function
-        self.longest_s = 0.0
-        self.longest_cpu_s = 0.0
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        began = perf_counter(), thread_time()
-        try:
-            result = self._function()
-        finally:
-            self._note(*began)
-        if not inspect.isawaitable(result):
-            return result
-        return (yield from self._drive(result))
-
-    def _drive(self, awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
-        steps = awaitable.__await__()
-        resume: Callable[[], Any] = lambda: steps.send(None)  # noqa: E731 - replaced below when something is thrown in
-        while True:
-            began = perf_counter(), thread_time()
-            try:
-                signal = resume()
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                self._note(*began)
-            try:
-                yield signal
-            except BaseException as thrown:  # noqa: BLE001 - passed on into the awaited code, as await does
-                error = thrown
-                resume = lambda: steps.throw(error)  # noqa: B023, E731 - called before the next iteration
-            else:
-                resume = lambda: steps.send(None)  # noqa: E731
-
-    def _note(self, began: float, began_cpu: float) -> None:
-        self.longest_s = max(self.longest_s, perf_counter() - began)
-        self.longest_cpu_s = max(self.longest_cpu_s, thread_time() - began_cpu)
 
 
 class EnvironmentExit(Exception):

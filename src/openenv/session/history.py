@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Raw
 
 from openenv.errors import EpisodeLost, OpenEnvError
 from openenv.protocol import Observed, Reset, Step, V2ServerCodec
@@ -78,6 +79,8 @@ class History:
             self.spoil()
         if self.is_whole:
             self.volatile = volatile
+            if isinstance(move, Step) and isinstance(move.action, Raw):
+                move.action = move.action.copy()  # else it keeps the frame that it came in
             self.moves.append(move)
             self.proofs.append(proof)
 

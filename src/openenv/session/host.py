@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -11,15 +11,19 @@ from typing import Any, Protocol
 from openenv.environment import EnvironmentPlan
 from openenv.errors import EnvironmentFailure, ExecutionFailed
 from openenv.protocol import Observed, Reset, StateIs, Step
-from openenv.session.executors import EnvironmentExit, Executor
+from openenv.session.executors import EnvironmentExit, Executor, InlineExecutor
 from openenv.session.hosted import HostedEnvironment, told
 from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
 from openenv.session.spec import EnvironmentSpec
 
-__all__ = ["After", "Host", "LocalHost"]
+__all__ = ["After", "Host", "LocalHost", "Move", "Prompt", "failure_of"]
 
 _CANCEL_GRACE_S = 1.0
 """Seconds that an asynchronous environment is given to end once its call is cancelled."""
+
+
+Move = Reset | Step
+Prompt = Callable[[Move], Observed]
 
 
 class After(Enum):
@@ -42,8 +46,11 @@ class Host(Protocol):
         """Where the environment lives."""
 
     @property
-    def immediate(self) -> bool:
-        """Whether a call returns without giving the event loop to others in between."""
+    def prompt(self) -> Prompt | None:
+        """Does a move at once, without an await; ``None`` where the environment is not in the server's thread.
+
+        Raises what the author's code raises as it is: ``failure_of`` tells what it is called.
+        """
 
     async def reset(self, request: Reset) -> Observed:
         """Begin an episode."""
@@ -74,11 +81,20 @@ class Host(Protocol):
 
 
 class LocalHost:
-    """An environment in the server's own process. ``LocalHost.build`` makes one."""
+    """An environment in the server's own process. ``LocalHost.build`` makes one.
+
+    Attributes:
+        plan: What the environment's class takes.
+        prompt: As in ``Host``.
+    """
 
     def __init__(self, hosted: HostedEnvironment, executor: Executor) -> None:
         self._hosted = hosted
         self._executor = executor
+        self.plan = hosted.plan
+        self.prompt: Prompt | None = None
+        if isinstance(executor, InlineExecutor):
+            self.prompt = executor.calling(hosted.move_now)
 
     @staticmethod
     async def build(spec: EnvironmentSpec, executor: Executor) -> LocalHost:
@@ -94,19 +110,9 @@ class LocalHost:
             raise
 
     @property
-    def plan(self) -> EnvironmentPlan:
-        """What the environment's class takes."""
-        return self._hosted.plan
-
-    @property
     def placement(self) -> Placement:
         """Where the environment lives."""
         return self._executor.placement
-
-    @property
-    def immediate(self) -> bool:
-        """Whether a call returns without giving the event loop to others in between."""
-        return self._executor.immediate
 
     async def reset(self, request: Reset) -> Observed:
         """Begin an episode."""
@@ -116,6 +122,20 @@ class LocalHost:
     async def step(self, request: Step) -> Observed:
         """Take an action."""
         found: Observed = await self._call(STEP, partial(self._hosted.step, request))
+        return found
+
+    @property
+    def common(self) -> object | None:
+        """The same for all hosts that ``step_together`` may be asked for; ``None`` where it may not."""
+        return self._executor.common if self.plan.batches else None
+
+    @staticmethod
+    async def step_together(
+        hosts: Sequence[LocalHost], requests: Sequence[Step]
+    ) -> list[Observed | EnvironmentFailure]:
+        """Take an action in each of several environments, with one call; for each its answer, or what is wrong."""
+        call = partial(HostedEnvironment.step_together, [one._hosted for one in hosts], requests)
+        found: list[Observed | EnvironmentFailure] = await hosts[0]._call(STEP, call)
         return found
 
     async def state(self) -> StateIs:
@@ -138,8 +158,7 @@ class LocalHost:
 
     def expect_deadlines(self) -> None:
         """From now on calls may have to be ended early; an environment in the server's thread leaves it."""
-        if self._executor.immediate:
-            self._executor = self._executor.moved()
+        self._executor, self.prompt = self._executor.moved(), None
 
     async def interrupt(self, call: asyncio.Task[Any]) -> After:
         """End a call that takes too long: one that awaits is cancelled, one on a thread cannot be ended."""
@@ -163,6 +182,11 @@ class LocalHost:
             return await self._executor.call(kind, function)
         except (EnvironmentFailure, asyncio.CancelledError):
             raise
-        except BaseException as error:  # noqa: BLE001 - what escaped in a task of its own, also sys.exit
-            raised = error.raised if isinstance(error, EnvironmentExit) else error
-            raise ExecutionFailed(told(raised), details={"exception": type(raised).__name__}) from raised
+        except BaseException as error:  # what escaped in a task of its own, also sys.exit
+            raise failure_of(error) from error
+
+
+def failure_of(error: BaseException) -> ExecutionFailed:
+    """What is told of whatever the author's code raised, also ``sys.exit``."""
+    raised = error.raised if isinstance(error, EnvironmentExit) else error
+    return ExecutionFailed(told(raised), details={"exception": type(raised).__name__})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from openenv.environment import Environment, EnvironmentPlan, KeywordFilter
-from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed
+from openenv.errors import ActionInvalid, EnvironmentFailure, ExecutionFailed, FactoryFailed, ObservationInvalid
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session.outcome import checked_state, observed
 from openenv.session.spec import AnyEnvironment, EnvironmentSpec
@@ -79,6 +79,46 @@ class HostedEnvironment:
         act = self._environment.step_async if self.plan.is_async else self._environment.step
         return self._leaving(lambda: act(action, **keywords), "step")
 
+    def move_now(self, request: Reset | Step) -> Observed:
+        """``reset`` or ``step`` of a class that is not asynchronous.
+
+        Raises:
+            BaseException: Whatever the author's code raises.
+        """
+        if isinstance(request, Step) and not request.options:
+            environment = self._environment
+            returned = environment.step(self._spec.parse_action(request.action))
+            return observed(returned, "step") if environment.transform is None else self._left(returned, "step")
+        found = self.reset(request) if isinstance(request, Reset) else self.step(request)
+        assert isinstance(found, Observed)
+        return found
+
+    @staticmethod
+    def step_together(
+        hosted: Sequence[HostedEnvironment], requests: Sequence[Step]
+    ) -> list[Observed | EnvironmentFailure]:
+        """Take an action in each of several environments of a class that ``batches``, with one call.
+
+        Returns:
+            For each its answer, or what ``step`` would raise.
+        """
+        found: list[Observed | EnvironmentFailure] = []
+        going: list[tuple[int, HostedEnvironment, Any]] = []
+        for index, (one, request) in enumerate(zip(hosted, requests, strict=True)):
+            try:
+                going.append((index, one, one._spec.parse_action(request.action)))
+                found.append(_NOT_ASKED)
+            except EnvironmentFailure as error:
+                found.append(error)
+        if going:
+            returned = _batch_of(going)
+            for (index, one, _), answer in zip(going, returned, strict=True):
+                try:
+                    found[index] = answer if isinstance(answer, EnvironmentFailure) else one._left(answer, "step")
+                except EnvironmentFailure as error:
+                    found[index] = error
+        return found
+
     def state(self) -> StateIs:
         """Where the episode stands.
 
@@ -120,7 +160,7 @@ class HostedEnvironment:
 
     def _leaving(self, run: Callable[[], Any], operation: str) -> Observed | Awaitable[Observed]:
         returned = self._called(run)
-        if inspect.isawaitable(returned):
+        if self.plan.is_async and inspect.isawaitable(returned):
             return self._left_later(returned, operation)
         return self._left(returned, operation)
 
@@ -150,6 +190,29 @@ class HostedEnvironment:
     def _failed(self, error: BaseException) -> ExecutionFailed:
         log.debug("%s raised", self.plan.name, exc_info=error)
         return ExecutionFailed(told(error), details={"exception": type(error).__name__})
+
+
+_NOT_ASKED = ExecutionFailed("it was not asked")
+
+
+def _batch_of(going: Sequence[tuple[int, HostedEnvironment, Any]]) -> Sequence[Any]:
+    """What ``step_batch`` returned for each; where that is no use, for each what is wrong."""
+    first = going[0][1]
+    name = first.plan.name
+    try:
+        environments = [one._environment for _, one, _ in going]
+        returned = [*type(first._environment).step_batch(environments, [action for _, _, action in going])]
+    except EnvironmentFailure as error:
+        return [type(error)(error.message, details=error.details) for _ in going]
+    except BaseException as error:  # whatever the author's code raises, also sys.exit
+        log.debug("%s.step_batch raised", name, exc_info=error)
+        return [ExecutionFailed(told(error), details={"exception": type(error).__name__}) for _ in going]
+    if len(returned) != len(going):
+        message = (
+            f"{name}.step_batch returned {len(returned)} observations for {len(going)} environments; return one each"
+        )
+        return [ObservationInvalid(message, details={"reward": None, "done": None}) for _ in going]
+    return returned
 
 
 def _built(spec: EnvironmentSpec) -> AnyEnvironment:

@@ -121,6 +121,15 @@ class Leases:
 
     def reclaimable(self) -> Session | None:
         """The session that nobody has held for longest, if for long enough that it may have to give its place."""
+        oldest = self._longest_detached()
+        return None if oldest is None else oldest.session
+
+    def reclaimable_for_s(self) -> float | None:
+        """Seconds for which nobody has held that session; ``None`` if there is none."""
+        oldest = self._longest_detached()
+        return None if oldest is None else self._clock() - oldest.detached_at
+
+    def _longest_detached(self) -> _Lease | None:
         now = self._clock()
         free = [lease for lease in self._leases.values() if not (lease.held or lease.session.is_busy)]
         oldest = min(
@@ -128,4 +137,4 @@ class Leases:
         )
         if oldest is None or now - oldest.detached_at < RECLAIMABLE_S:
             return None
-        return oldest.session
+        return oldest

@@ -66,5 +66,7 @@ _ADVICE: Mapping[type[OpenEnvError], str] = {
 
 def refusal(lifecycle: Lifecycle, phase: Phase, operation: Operation) -> OpenEnvError | None:
     """The error with which an operation is refused in a phase; ``None`` where it is legal."""
+    if phase is Phase.RUNNING:  # nothing is: the table says so, and most are asked then
+        return None
     error = _TABLES[lifecycle][phase, operation]
     return error(_ADVICE[error]) if error else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import hashlib
 import json
@@ -24,7 +23,7 @@ from openenv.session.spec import EnvironmentSpec, plan_of_factory
 from openenv.settings import load_settings
 from openenv.version import __version__
 
-__all__ = ["ServedLock", "environment_lock", "lock_digest"]
+__all__ = ["environment_lock", "lock_digest"]
 
 _CODE = {".py", ".yaml", ".json"}
 _MOST_FILES = 2_000
@@ -35,30 +34,6 @@ _EXTRA = re.compile(r";.*\bextra\s*==\s*['\"]([^'\"]*)")
 _NOT_SERVED = {"dev", "doc", "docs", "lint", "test", "tests"}  # extras that no server needs
 
 T = TypeVar("T")
-
-
-class ServedLock:
-    """The lock of one server: found out in a thread when it is first asked for, then kept.
-
-    Args:
-        spec: What is served.
-    """
-
-    def __init__(self, spec: EnvironmentSpec) -> None:
-        self._spec = spec
-        self._found: dict[bool, asyncio.Task[dict[str, Any]]] = {}  # by whether the class was known by then
-
-    async def read(self, plan: EnvironmentPlan | None = None) -> dict[str, Any]:
-        """The lock; see ``environment_lock``. Never raises of its own.
-
-        Args:
-            plan: That of the class, once it is known; where a function is served, its first environment tells it.
-        """
-        plan = plan or self._spec.plan
-        key = plan is not None or True in self._found
-        if key not in self._found:
-            self._found[key] = asyncio.create_task(asyncio.to_thread(environment_lock, self._spec, plan))
-        return await asyncio.shield(self._found[key])
 
 
 def environment_lock(

@@ -36,6 +36,34 @@ class NumberedRequests(Generic[T]):
         """Go on where a session stood whose server ended."""
         self._window.restore(highest, answers)
 
+    def begin(self, request: Request) -> bool:
+        """Take in a request that is answered at once, with ``finish``; whether it is new.
+
+        Raises:
+            StaleRequest, SessionBusy: As ``ReplyWindow.admit`` does.
+        """
+        return self._window.admit(request.id, request.ack) is Admission.FRESH
+
+    def begin_long(self, request: Request) -> bool:
+        """``begin`` where the answer takes a while: whoever asks again meanwhile waits for it."""
+        if not self.begin(request):
+            return False
+        self._running[request.id] = asyncio.get_running_loop().create_future()
+        return True
+
+    def finish(self, number: int, answer: T) -> None:
+        """Keep the answer of a request that was taken in."""
+        self._window.finish(number, answer)
+        running = self._running.pop(number, None)
+        if running is not None:
+            running.set_result(answer)
+
+    def abandon(self, number: int) -> None:
+        """There will be no answer: the run was ended together with the server."""
+        running = self._running.pop(number, None)
+        if running is not None:
+            running.cancel()
+
     async def answer(self, request: Request, run: Callable[[], Awaitable[T]]) -> T:
         """Run the request, or give the answer of the run that was.
 

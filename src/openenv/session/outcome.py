@@ -14,6 +14,8 @@ from openenv.types.tagged import TAGGED
 
 __all__ = ["checked_state", "observed"]
 
+_flags_of: dict[type[Any], tuple[bool, bool]] = {}  # by observation class, worked out once
+
 
 def observed(returned: Any, operation: str) -> Observed:
     """The reply for what ``reset`` or ``step`` returned.
@@ -22,14 +24,11 @@ def observed(returned: Any, operation: str) -> Observed:
         ObservationInvalid: It is not an Observation.
         RewardInvalid: Its reward is not a finite number; the error carries the observation and ``done``.
     """
-    if not isinstance(returned, Observation):
-        raise ObservationInvalid(
-            f"{operation}() returned {_name(returned)}; return an instance of your Observation class",
-            details={"reward": None, "done": None},
-        )
-    flags = fields_beside(type(returned))  # without those that the class gave a meaning of its own
-    terminated = "terminated" in flags and bool(returned.terminated)
-    truncated = "truncated" in flags and bool(returned.truncated)
+    flags = _flags_of.get(type(returned))
+    if flags is None:
+        flags = _flags(returned, operation)
+    terminated = flags[0] and bool(returned.terminated)
+    truncated = flags[1] and bool(returned.truncated)
     done = bool(returned.done) or terminated or truncated
     reward = returned.reward
     if reward is not None and not _is_finite(reward):
@@ -61,6 +60,22 @@ def checked_state(returned: Any, environment: str) -> Any:
     if inspect.ismethod(returned):
         raise ExecutionFailed(f"{environment}.state is a method; make it a property: write @property above it")
     raise ExecutionFailed(f"{environment}.state is {_name(returned)}; return an instance of State")
+
+
+def _flags(returned: Any, operation: str) -> tuple[bool, bool]:
+    """Whether ``terminated`` and ``truncated`` say how an episode ended: a class may give them a meaning of its own."""
+    if not isinstance(returned, Observation):
+        mend = "return an instance of your Observation class"
+        if inspect.isawaitable(returned):
+            mend = f"name it {operation}_async, where it is awaited"
+            if inspect.iscoroutine(returned):
+                returned.close()  # or Python would warn that it was never awaited
+        raise ObservationInvalid(
+            f"{operation}() returned {_name(returned)}; {mend}", details={"reward": None, "done": None}
+        )
+    beside = fields_beside(type(returned))
+    flags = _flags_of[type(returned)] = "terminated" in beside, "truncated" in beside
+    return flags
 
 
 def _is_finite(reward: Any) -> bool:

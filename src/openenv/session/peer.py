@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,8 +38,10 @@ from openenv.session.departed import Ending, gone
 from openenv.session.engine import SessionEngine
 from openenv.session.lifecycle import Phase
 from openenv.session.openings import Openings
+from openenv.session.prompt import Frame, Kept, PromptMoves, unforeseen
 from openenv.session.session import Session
 from openenv.session.shared import SharedSession
+from openenv.session.together import Group, groups_of, step_together
 
 __all__ = ["PROGRESS_EVERY_S", "Peer"]
 
@@ -47,9 +49,6 @@ PROGRESS_EVERY_S = 5.0
 """Seconds after which a client is told that its request is still running, again and again."""
 
 log = logging.getLogger("openenv.session")
-
-Frame = str | bytes
-Kept = tuple[str | None, Frame | None]  # a reply's form, by subprotocol, and the reply
 
 
 class Peer:
@@ -64,6 +63,9 @@ class Peer:
         shared: The session without a connection, which may have to give way.
         codec: The version that is spoken here.
         send: Sends a frame that answers no request.
+
+    Attributes:
+        prompt: Answers what needs no waiting; asked first.
     """
 
     def __init__(
@@ -77,9 +79,10 @@ class Peer:
         self._engine = engine
         self._openings = openings
         self._shared = shared
-        self._codec = codec
+        self._codec, self._form = codec, codec.subprotocol
         self._send = send
         self._sessions: dict[str, Session] = {}
+        self.prompt = PromptMoves(codec, self._sessions, self._framed_safely)
         self._waiting: set[asyncio.Task[Session]] = set()  # for sessions to open
         self._gone = False
 
@@ -98,15 +101,19 @@ class Peer:
             return self._codec.encode(Failed.of(error))
         return None
 
-    def answers_at_once(self, request: Request) -> bool:
-        """Whether ``answer`` returns without giving the event loop to others in between."""
-        session = self._sessions.get(request.session)
-        if session is None or not session.answers_at_once:
-            return False
-        return not (isinstance(request, Step | Reset) and request.timeout_s is not None)
-
-    async def answer(self, request: Request) -> Frame | None:
+    def answer(self, request: Request) -> Coroutine[Any, Any, Frame | None]:
         """Do what is asked. A resent request does not run again: it gets the reply of its first run."""
+        session = self._sessions.get(request.session)
+        if session is None:
+            return self._answer(request)
+        session.unbegun += 1  # what comes next must not overtake it
+        return self._begun(session, request)
+
+    async def _begun(self, session: Session, request: Request) -> Frame | None:
+        session.unbegun -= 1
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Frame | None:
         if request.id == 0 or isinstance(request, Open | Resume):  # these may always be asked again
             reply = await self._run(request)
             return None if self._is_kept_silent(request, reply) else self._codec.encode(reply)
@@ -114,8 +121,26 @@ class Peer:
             session = self._session(request)
             form, frame = await session.numbered.answer(request, partial(self._run_framed, request))
         except OpenEnvError as error:
-            return self._codec.encode(Failed.of(error, request))
+            failed = Failed.of(error, request)
+            return None if self._is_kept_silent(request, failed) else self._codec.encode(failed)
         return frame if form == self._codec.subprotocol or frame is None else transcoded(frame, form, self._codec)
+
+    def groups(self, requests: Sequence[Request]) -> tuple[list[Group], list[Request]]:
+        """What of the requests of one frame is to be asked with ``answer_group``, and what is left."""
+        return groups_of(self._sessions, requests)
+
+    async def answer_group(self, group: Group) -> list[Frame]:
+        """The answers to a group, in no order."""
+
+        async def tell(elapsed_s: float) -> None:
+            for _, request in group:
+                await self._notify_progress(request, elapsed_s)
+
+        progress = _Progress(self._engine.endings.in_background, tell)
+        try:
+            return await step_together(group, self._framed_safely, self._answer)
+        finally:
+            progress.stop()
 
     async def refuse(self, error: OpenEnvError) -> Frame | None:
         """Answer a frame that is no request. Where it says whose it is, its id counts as asked and answered."""
@@ -137,8 +162,9 @@ class Peer:
         self._gone = True
         for task in self._waiting:
             task.cancel()
-        sessions, self._sessions = self._sessions, {}
-        for name, session in sessions.items():
+        sessions = [*self._sessions.items()]
+        self._sessions.clear()
+        for name, session in sessions:
             session.forget(self._ended)
             if name:
                 self._engine.leases.let_go(session)
@@ -155,7 +181,7 @@ class Peer:
         )
 
     async def _run_framed(self, request: Request) -> Kept:
-        if self.answers_at_once(request):
+        if self._answers_at_once(request):
             reply = await self._run(request)
         else:
             progress = _Progress(self._engine.endings.in_background, partial(self._notify_progress, request))
@@ -165,10 +191,19 @@ class Peer:
                 progress.stop()
         if self._is_kept_silent(request, reply):
             return self._codec.subprotocol, None
+        return self._framed_safely(reply, request)
+
+    def _answers_at_once(self, request: Request) -> bool:
+        session = self._sessions.get(request.session)
+        if session is None or not session.answers_at_once:
+            return False
+        return not (isinstance(request, Step | Reset) and request.timeout_s is not None)
+
+    def _framed_safely(self, reply: Reply, request: Request) -> Kept:
         try:
             return self._framed(reply)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw must be an answer too
-            return self._framed(_unforeseen(error, request))
+            return self._framed(unforeseen(error, request))
 
     async def _framed_in_turn(self, session: Session, reply: Reply) -> Kept:
         await session.turn()
@@ -176,18 +211,19 @@ class Peer:
 
     def _framed(self, reply: Reply) -> Kept:
         # encoded now: the environment may use its objects again for its next answer
-        form = self._codec.subprotocol
-        session = self._sessions.get(reply.session) if form == FORM else None
-        written = session.framed(reply) if session is not None else None
-        return form, self._codec.encode(reply) if written is None else written
+        if self._form == FORM and (session := self._sessions.get(reply.session)) is not None:
+            written = session.episode.framed(reply)
+            if written is not None:
+                return self._form, written
+        return self._form, self._codec.encode(reply)
 
     async def _run(self, request: Request) -> Reply:
         try:
-            reply = await _ACTIONS[type(request)](self, request)
+            reply = await _ACTIONS[_tag_of(request)](self, request)
         except OpenEnvError as error:
             return Failed.of(error, request)
         except Exception as error:  # noqa: BLE001 - what nobody foresaw must be an answer too, or the client waits
-            return _unforeseen(error, request)
+            return unforeseen(error, request)
         reply.session, reply.id = request.session or reply.session, request.id
         return reply
 
@@ -296,20 +332,16 @@ class _Progress:
         self._timer = self._loop.call_later(PROGRESS_EVERY_S, self._due)
 
 
-def _unforeseen(error: Exception, request: Request) -> Failed:
-    log.error("a request failed inside the server", exc_info=error)
-    told = OpenEnvError(f"the server failed: {type(error).__name__}: {error}")
-    if isinstance(request, Open):
-        told.details["nonce"] = request.nonce
-    return Failed.of(told, request)
+def _tag_of(request: Request) -> object:
+    return request.__struct_config__.tag  # codecs have classes of their own
 
 
-_ACTIONS: dict[type[Request], Callable[..., Awaitable[Reply]]] = {
-    Open: Peer._open,
-    Resume: Peer._resume,
-    Reset: Peer._reset,
-    Step: Peer._step,
-    GetState: Peer._state,
-    Close: Peer._close,
-    Mcp: Peer._mcp,
+_ACTIONS: dict[object, Callable[..., Awaitable[Reply]]] = {
+    Open.__struct_config__.tag: Peer._open,
+    Resume.__struct_config__.tag: Peer._resume,
+    Reset.__struct_config__.tag: Peer._reset,
+    Step.__struct_config__.tag: Peer._step,
+    GetState.__struct_config__.tag: Peer._state,
+    Close.__struct_config__.tag: Peer._close,
+    Mcp.__struct_config__.tag: Peer._mcp,
 }

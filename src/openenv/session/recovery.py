@@ -8,19 +8,22 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from openenv.errors import EpisodeLost, FactoryFailed, OpenEnvError, RecordError
-from openenv.record import Journal, JournalMode
 from openenv.session.builder import Builder
 from openenv.session.chronicle import Chronicle, token_of
-from openenv.session.departed import Ending, lost
+from openenv.session.departed import Ending, gone, lost
 from openenv.session.dormant import Dormant, Remembered
 from openenv.session.history import Diverged
 from openenv.session.isolation import WorkerDied
-from openenv.session.lock import ServedLock
 from openenv.session.rescue import Rescue
+from openenv.session.served_lock import ServedLock
 from openenv.session.session import Session
 from openenv.session.table import SessionTable
+
+if TYPE_CHECKING:
+    from openenv.record import Journal, JournalMode
 
 __all__ = ["JournalOptions", "NoRecovery", "Recovery", "open_journal"]
 
@@ -50,6 +53,8 @@ def open_journal(options: JournalOptions, environment: str) -> Journal | None:
     Raises:
         RecordError: It is required and cannot be kept.
     """
+    from openenv.record import Journal  # here: not every server keeps one
+
     try:
         return Journal.open(
             options.directory, options.mode, time.time, environment=environment, keep_bytes=options.keep_bytes
@@ -74,6 +79,11 @@ class NoRecovery:
     def __len__(self) -> int:
         """How many sessions wait for their clients."""
         return 0
+
+    @property
+    def nonces(self) -> list[bytes]:
+        """Digests of the nonces that these were opened with."""
+        return []
 
     @property
     def failure(self) -> RecordError | None:
@@ -115,6 +125,9 @@ class NoRecovery:
     def forget_old(self) -> None:
         """Give up those whose clients have not come back in time."""
 
+    async def rest(self) -> None:
+        """Bring no more back: they are left to the next server. Returns when those that are coming back are there."""
+
     async def aclose(self) -> None:
         """Write what is left."""
 
@@ -154,10 +167,16 @@ class Recovery(NoRecovery):
         self._on_lost = on_lost
         self._dormant = Dormant(journal, lease_s, clock)
         self._waking: dict[str, asyncio.Task[Session]] = {}
+        self._rests = False
 
     def __len__(self) -> int:
         """How many sessions wait for their clients."""
         return len(self._dormant) + len(self._waking)
+
+    @property
+    def nonces(self) -> list[bytes]:
+        """Digests of the nonces that these were opened with."""
+        return self._dormant.nonces
 
     @property
     def failure(self) -> RecordError | None:
@@ -167,6 +186,8 @@ class Recovery(NoRecovery):
     async def find(self, session_id: str, token: str | None = None) -> Session:
         """The session with that id, brought back if need be."""
         if session_id in self._waking or self._dormant.has(session_id, token):
+            if self._rests and session_id not in self._waking:
+                raise gone(Ending.SUSPENDED)
             await self._woken(session_id)
         return await super().find(session_id, token)
 
@@ -187,8 +208,8 @@ class Recovery(NoRecovery):
     async def keep(self, session: Session, nonce: str) -> None:
         """Have the journal follow a new session."""
         environment = await self._lock.read(session.plan)
-        session.chronicle = Chronicle(self.journal, session.id)
-        await session.chronicle.opened(nonce, session.token, environment)
+        session.episode.chronicle = Chronicle(self.journal, session.id)
+        await session.episode.chronicle.opened(nonce, session.token, environment)
 
     def _woken(self, session_id: str) -> Awaitable[Session]:
         """Bring a session back. The same session is brought back once.
@@ -202,10 +223,15 @@ class Recovery(NoRecovery):
             waking.add_done_callback(lambda _: self._waking.pop(session_id))
         return asyncio.shield(waking)
 
-    async def aclose(self) -> None:
-        """Write what is left."""
+    async def rest(self) -> None:
+        """Bring no more back: they are left to the next server. Returns when those that are coming back are there."""
+        self._rests = True
         if self._waking:
             await asyncio.wait(self._waking.values())
+
+    async def aclose(self) -> None:
+        """Write what is left."""
+        await self.rest()
         await self.journal.aclose()
 
     async def _wake(self, session_id: str) -> Session:
@@ -240,10 +266,10 @@ class Recovery(NoRecovery):
             raise
         session = Session(host, self._rescue, session_id=found.id)
         session.token_digest = found.token_digest
-        session.stand(found.history, found.phase)
+        session.episode.stand(found.history, found.phase)
         session.numbered.restore(found.highest, found.numbered)
         session.recalled = found.keyed
-        session.chronicle = Chronicle(self.journal, found.id, found.episode, found.index)
+        session.episode.chronicle = Chronicle(self.journal, found.id, found.episode, found.index)
         return session
 
     def _give_up(self, session_id: str, ending: Ending) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from openenv.errors import CapacityReached, OpenEnvError
 from openenv.session.builder import Builder
 from openenv.session.host import Host
-from openenv.session.places import Places
+from openenv.session.placement import Placement
+from openenv.session.places import SessionPlaces
 
 __all__ = ["PATIENCE_S", "Rescue"]
 
@@ -25,12 +26,14 @@ class Rescue:
     Args:
         builder: Builds environments.
         places: Whose places they take.
-        capacity: How many may hang before no other is built.
+
+    Attributes:
+        places: Those places.
     """
 
-    def __init__(self, builder: Builder, places: Places) -> None:
+    def __init__(self, builder: Builder, places: SessionPlaces) -> None:
         self._builder = builder
-        self._places = places
+        self.places = places
         self._stranded: set[asyncio.Task[None]] = set()
         self._dropped: set[asyncio.Task[None]] = set()
 
@@ -46,19 +49,27 @@ class Rescue:
             CapacityReached: As many as there are places hang already.
             FactoryFailed: It could not be built.
         """
-        if self.stuck >= self._places.capacity:  # one may just be coming back
+        if self.stuck >= self.places.capacity:  # one may just be coming back
             await asyncio.wait(self._stranded, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        if self.stuck >= self._places.capacity:
+        if self.stuck >= self.places.capacity:
             raise CapacityReached(
                 f"CAPACITY_REACHED: {self.stuck} environments hang in a call that does not return; "
                 "serve with isolation='process', where such a call can be ended",
-                details=self._places.full().details,
+                details=self.places.full().details,
             )
         return await self._builder.build()
 
+    def has_better(self, host: Host) -> bool:
+        """Whether an environment on a thread had better be one in the server's, where the class has proven fast since.
+
+        Of a class that says it is deterministic a fresh one begins the same episode. Others stay where they are, as
+        does a live episode: what an environment holds may belong to its thread.
+        """
+        return host.placement is Placement.THREAD and self._builder.prefers_inline
+
     def strand(self, host: Host, call: asyncio.Task[Any]) -> None:
         """Take over an environment that hangs in a call."""
-        self._places.taken += 1
+        self.places.keep(1)
         log.error("a call of an environment took longer than it may, and does not end; it keeps a place")
         task = asyncio.create_task(self._wait(host, call))
         self._stranded.add(task)
@@ -84,4 +95,4 @@ class Rescue:
         except OpenEnvError:
             log.exception("closing an environment that had hung failed")
         finally:
-            self._places.give_back()
+            self.places.give_back()

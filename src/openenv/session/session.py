@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
-
-from msgspec import structs
+from collections.abc import Callable
+from typing import Any
 
 from openenv.environment import EnvironmentPlan
-from openenv.errors import (
-    ActionInvalid,
-    EpisodeLost,
-    NotRestorable,
-    ObservationInvalid,
-    OpenEnvError,
-    RewardInvalid,
-    StepTimeout,
-)
-from openenv.protocol import Failed, Observed, Reply, Reset, StateIs, Step
-from openenv.session.chronicle import Chronicle, digest, token_of
-from openenv.session.departed import Ending, gone, lost
-from openenv.session.history import Diverged, History, Move, evidence
+from openenv.protocol import Failed, Observed, Reset, StateIs, Step
+from openenv.session.chronicle import digest, token_of
+from openenv.session.departed import Ending, gone
+from openenv.session.episode import Episode
+from openenv.session.history import History
 from openenv.session.host import Host
-from openenv.session.isolation import WorkerDied
-from openenv.session.lifecycle import Operation, Phase, refusal
+from openenv.session.lifecycle import Operation, Phase
 from openenv.session.once import KeyedRequests, NumberedRequests
 from openenv.session.placement import Placement
-from openenv.session.survivor import Home, Survivor
+from openenv.session.survivor import Home
+from openenv.session.turn import Turn
 
 __all__ = ["Session"]
-
-SNAPSHOT_EVERY = 50
-"""Moves after which a class that can be played again, and takes snapshots too, is asked for one."""
-
-log = logging.getLogger("openenv.session")
-
-T = TypeVar("T")
 
 
 class Session:
@@ -52,10 +33,10 @@ class Session:
         id: Its name; who knows it can send it single requests.
         token: What a connection has to show to go on with it.
         token_digest: All that is known of the token where another server made it.
-        chronicle: Tells the journal, if there is one.
+        episode: The running episode, and the environment.
         recalled: Answers of before the server was started again, by idempotency key.
-        phase: Where it stands.
         requests: How many were asked of the environment.
+        unbegun: Requests that were taken in and have not come to wait for their turn yet.
         numbered: The requests that came over connections.
         keyed: Those that came with a key, as HTTP status and body.
         ending: Why it ended or is about to.
@@ -71,38 +52,46 @@ class Session:
         self.id = session_id or secrets.token_hex(8)
         self.token = token_of(nonce, self.id) if nonce else secrets.token_urlsafe(24)
         self.token_digest = digest(self.token)
-        self.chronicle: Chronicle | None = None
+        self.episode = Episode(host, home, self.id)
         self.recalled: dict[str, Observed | Failed] = {}
-        self.phase = Phase.FRESH
         self.requests = 0
+        self.unbegun = 0
         self.numbered: NumberedRequests[tuple[str | None, str | bytes | None]] = NumberedRequests()
         self.keyed: KeyedRequests[tuple[int, bytes]] = KeyedRequests()
         self.ending: Ending | None = None
-        self._environment = Survivor(host, home)
-        self._frame: tuple[Observed, str] | None = None  # the last answer, where the journal wanted its frame
-        self._turn = asyncio.Lock()
+        self._turn = Turn()
         self._closing: asyncio.Task[None] | None = None
         self._on_closed: list[Callable[[Session], None]] = []
 
     @property
-    def placement(self) -> Placement:
-        """Where the environment lives."""
-        return self._environment.host.placement
+    def phase(self) -> Phase:
+        """Where it stands."""
+        return self.episode.phase
 
     @property
-    def _proves(self) -> bool:
-        """Whether its process may die, so that answers are to be compared when the episode is played again."""
-        return self.placement is Placement.PROCESS
+    def placement(self) -> Placement:
+        """Where the environment lives."""
+        return self.episode.host.placement
+
+    @property
+    def plan(self) -> EnvironmentPlan:
+        """What the environment's class takes."""
+        return self.episode.plan
 
     @property
     def answers_at_once(self) -> bool:
         """Whether requests are answered without giving the event loop to others in between."""
-        return self._environment.host.immediate
+        return self.episode.host.prompt is not None
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether ``move_now`` may be asked: nothing came before, and nothing is to be waited for."""
+        return not (self._turn.is_taken or self.unbegun) and self.episode.is_prompt
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is running or waiting for its turn."""
-        return self._turn.locked()
+        """Whether a request is running, waiting for its turn, or about to."""
+        return self._turn.is_taken or self.unbegun > 0
 
     @property
     def is_ending(self) -> bool:
@@ -112,13 +101,7 @@ class Session:
     @property
     def can_come_back(self) -> bool:
         """Whether the journal has all that another server needs to go on with it."""
-        history = self._environment.history
-        return self.chronicle is not None and (self.phase is Phase.FRESH or history.is_whole)
-
-    @property
-    def plan(self) -> EnvironmentPlan:
-        """What the environment's class takes."""
-        return self._environment.plan
+        return self.episode.can_come_back
 
     async def reset(self, request: Reset, key: str = "") -> Observed:
         """Begin an episode. A strict environment always gets a seed and an episode id, drawn if not given.
@@ -132,22 +115,8 @@ class Session:
             EpisodeLost: It died of it.
         """
         async with self._turn:
-            self._admit(Operation.RESET)
-            if self.phase is Phase.LOST:
-                await self._environment.renew()
-                self.phase = Phase.FRESH
-            if self.plan.lifecycle == "strict":
-                request = structs.replace(
-                    request,
-                    seed=secrets.randbits(32) if request.seed is None else request.seed,
-                    episode_id=secrets.token_hex(8) if request.episode_id is None else request.episode_id,
-                )
-            before, self.phase = self.phase, Phase.FRESH
-            try:
-                return await self._move(request, key)
-            except ActionInvalid:  # refused before the environment moved
-                self.phase = before
-                raise
+            self.admit(Operation.RESET)
+            return await self.episode.move(request, key)
 
     async def step(self, request: Step, key: str = "") -> Observed:
         """Take an action. An action that does not fit is refused before the environment moves.
@@ -160,8 +129,16 @@ class Session:
             EpisodeLost: The environment is gone.
         """
         async with self._turn:
-            self._admit(Operation.STEP)
-            return await self._move(request, key)
+            self.admit(Operation.STEP)
+            return await self.episode.move(request, key)
+
+    def move_now(self, request: Step | Reset) -> Observed:
+        """``step`` or ``reset`` where ``is_prompt``; the journal is to be flushed before the answer leaves."""
+        if self.episode.phase is Phase.RUNNING:  # as at nearly every step, which then is legal
+            self.requests += 1
+        else:
+            self.admit(Operation.STEP if isinstance(request, Step) else Operation.RESET)
+        return self.episode.move_now(request)
 
     async def state(self) -> StateIs:
         """Where the episode stands.
@@ -170,14 +147,29 @@ class Session:
             ExecutionFailed: ``state`` raised, or gave what is no state.
         """
         async with self._turn:
-            self._admit(Operation.STATE)
-            return await self._safely(self._environment.state())
+            self.admit(Operation.STATE)
+            return await self.episode.state()
 
     async def metadata(self) -> Any:
         """What the environment says of itself."""
         async with self._turn:
-            self._admit(Operation.STATE)
-            return await self._safely(self._environment.metadata())
+            self.admit(Operation.STATE)
+            return await self.episode.metadata()
+
+    async def follow(self, other: Session) -> None:
+        """Bring the environment, which is fresh, to where another session's stands.
+
+        Raises:
+            NotRestorable: The class neither is deterministic nor takes snapshots.
+            EpisodeLost, SessionClosed: There is nothing to branch, or played again it went another way.
+        """
+        await self.episode.follow(*await other.branch())
+
+    async def branch(self) -> tuple[History, Phase]:
+        """What brings another environment to where this one stands; raises as ``follow`` does."""
+        async with self._turn:
+            self.admit(Operation.STATE)
+            return await self.episode.branch()
 
     def when_closed(self, callback: Callable[[Session], None]) -> None:
         """Have ``callback`` called once the environment is closed, whoever closes it and whether or not that raised."""
@@ -192,6 +184,14 @@ class Session:
         """Wait until the requests that came before have been answered."""
         async with self._turn:
             pass
+
+    def take_turn(self) -> None:
+        """Have the turn at once, unless ``is_busy``, for a move that several sessions make together."""
+        self._turn.join()
+
+    def end_turn(self) -> None:
+        """Give back what ``take_turn`` took."""
+        self._turn.give_on()
 
     async def close(self, ending: Ending = Ending.CLOSED) -> None:
         """Close the environment after the running request, once; later calls wait for the same close.
@@ -208,140 +208,26 @@ class Session:
         """``close`` without waiting: the session is ending from now on; the task is done when it has."""
         if self._closing is None:
             self.ending = ending
+            # in line from now on: what comes later must not overtake it
+            given = self._turn.join()
             # a task of its own: a caller that is cancelled must not leave the environment half closed
-            self._closing = asyncio.create_task(self._close())
+            self._closing = asyncio.create_task(self._close(given))
         return self._closing
 
-    async def _close(self) -> None:
-        async with self._turn:
-            self.phase = Phase.CLOSED
-            try:
-                await self._environment.close()
-            finally:
-                for callback in list(self._on_closed):
-                    callback(self)
-
-    def _admit(self, operation: Operation) -> None:
-        self.requests += 1
-        if self.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
-            raise gone(self.ending)
-        loss = self._environment.lost
-        if loss is not None and self.phase is Phase.LOST and operation is not Operation.RESET:
-            raise EpisodeLost(loss.message, details=dict(loss.details))
-        error = refusal(self.plan.lifecycle, self.phase, operation)
-        if error is not None:
-            raise error
-
-    async def _move(self, request: Move, key: str) -> Observed:
-        """Ask the environment, with the phase, the history and the record that follow from its answer."""
-        began = time.time()
-        if self.chronicle is not None:
-            self.chronicle.check()
+    async def _close(self, given: asyncio.Future[None] | None) -> None:
+        if given is not None:
+            await self._turn.given(given)
+        self.episode.phase = Phase.CLOSED
         try:
-            reply = await self._environment.move(request)
-        except (ActionInvalid, EpisodeLost):  # refused before the environment moved; there is none any more
-            self._look()
-            raise
-        except OpenEnvError as error:
-            self._look()
-            if isinstance(error, RewardInvalid):
-                self.phase = Phase.DONE if error.details["done"] else Phase.RUNNING
-            elif isinstance(error, ObservationInvalid):
-                self.phase = Phase.RUNNING
-            await self._note(request, error, key, began)
-            raise
-        self.phase = Phase.DONE if reply.done else Phase.RUNNING
-        reply.session, reply.id = request.session or self.id, request.id
-        if isinstance(request, Reset):
-            reply.seed, reply.episode_id = request.seed, request.episode_id
-        await self._note(request, reply, key, began)
-        return reply
-
-    def framed(self, reply: Reply) -> str | None:
-        """The frame of the reply that was answered last, where it was made for the journal already."""
-        return self._frame[1] if self._frame is not None and self._frame[0] is reply else None
-
-    async def _note(self, request: Move, answer: Observed | OpenEnvError, key: str, began: float) -> None:
-        plan, history = self.plan, self._environment.history
-        if plan.deterministic and not (isinstance(answer, StepTimeout) or self._environment.is_unsure):
-            history.add(request, evidence(answer, plan.volatile) if self._proves else None, plan.volatile)
-        if isinstance(answer, StepTimeout) and answer.details["usable"] and not self._environment.is_unsure:
-            return  # it was undone: asked again, it runs
-        if self.chronicle is not None:
-            frame = await self.chronicle.moved(request, answer, key=key, began=began)
-            self._frame = (answer, frame) if isinstance(answer, Observed) and frame is not None else None
-        if plan.snapshots and (self._proves or self.chronicle is not None) and self.phase is not Phase.LOST:
-            await self._keep_snapshot()
-
-    async def _keep_snapshot(self) -> None:
-        """Have what follows begin at a snapshot: always, or of a class that can be played now and then."""
-        if self.plan.deterministic and len(self._environment.history.moves) < SNAPSHOT_EVERY:
-            return
-        try:
-            data = await self._environment.snapshot()
-        except OpenEnvError:
-            log.exception("a snapshot of %s failed; its episode cannot be restored", self.plan.name)
-            self._environment.history.spoil()
-            return
-        self._environment.history.rebase(data)
-        if self.chronicle is not None:
-            await self.chronicle.snapshot(data)
-
-    async def branch(self) -> tuple[History, Phase]:
-        """What brings another environment to where this one stands.
-
-        Raises:
-            NotRestorable: Its class neither is deterministic nor takes snapshots.
-            EpisodeLost, SessionClosed: There is nothing to branch.
-        """
-        async with self._turn:
-            self._admit(Operation.STATE)
-            if self.phase is Phase.FRESH:
-                return History(), self.phase
-            if self.plan.snapshots:
-                history = History()
-                history.rebase(await self._safely(self._environment.snapshot()))
-                return history, self.phase
-            if not self._environment.history.is_whole:
-                raise NotRestorable(
-                    f"an episode of {self.plan.name} cannot be branched: set deterministic = True if the same seed and "
-                    "actions always give the same answers, or write snapshot() and restore()"
-                )
-            return self._environment.history.copy(), self.phase
-
-    def stand(self, history: History, phase: Phase) -> None:
-        """Take note of where the environment stands that this session was given."""
-        self.phase = phase
-        self._environment.stand(history)
-
-    async def follow(self, other: Session) -> None:
-        """Bring the environment, which is fresh, to where another session's stands.
-
-        Raises:
-            NotRestorable, EpisodeLost, SessionClosed: As ``branch`` does.
-            EpisodeLost: Played again, the episode went another way.
-        """
-        history, phase = await other.branch()
-        if history.snapshot is not None:  # the journal cannot tell how it came to stand there
-            self.chronicle = None
-        try:
-            await history.play(self._environment.host, self._tell_again)
-        except (Diverged, WorkerDied) as error:
-            raise lost(Ending.DIVERGED, str(error)) from error
-        self.stand(history, phase)
-
-    async def _tell_again(self, move: Move, answer: Observed | OpenEnvError) -> None:
-        if self.chronicle is not None:
-            await self.chronicle.moved(structs.replace(move, id=0), answer, key="", began=time.time())
-
-    async def _safely(self, call: Awaitable[T]) -> T:
-        """Await a call to the environment; note if it is lost by that."""
-        try:
-            return await call
+            await self.episode.close()
         finally:
-            self._look()
+            for callback in list(self._on_closed):
+                callback(self)
+            self._turn.give_on()
 
-    def _look(self) -> None:
-        """See whether the environment is gone."""
-        if self._environment.lost is not None:
-            self.phase = Phase.LOST
+    def admit(self, operation: Operation) -> None:
+        """Count a request whose turn it is; raise what forbids it."""
+        self.requests += 1
+        if self.episode.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
+            raise gone(self.ending)
+        self.episode.admit(operation)

@@ -7,15 +7,19 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaValidator
 
 from openenv.environment import Environment, EnvironmentPlan
 from openenv.errors import ActionInvalid, ConfigurationError
 from openenv.protocol import EncodingFailed, fields_beside, rich_fields, to_json
 from openenv.types.tagged import TAGGED
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["AnyEnvironment", "EnvironmentSpec", "plan_of_factory"]
 
@@ -91,7 +95,14 @@ class EnvironmentSpec:
 
     @functools.cached_property
     def _action_adapter(self) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # here: a server waits for its first session without it
+
         return TypeAdapter(self.action_type)
+
+    @functools.cached_property
+    def _read_json(self) -> Callable[[bytes], Any]:
+        validator = self._action_adapter.validator
+        return validator.validate_json if isinstance(validator, SchemaValidator) else self._action_adapter.validate_json
 
     def parse_action(self, sent: Any) -> Any:
         """An action from JSON text (``Raw`` or bytes), or from the value that was sent where it needed more than JSON.
@@ -99,11 +110,9 @@ class EnvironmentSpec:
         Raises:
             ActionInvalid: It does not fit; ``details["errors"]`` says which field and why.
         """
-        is_text = isinstance(sent, Raw | bytes)
+        is_text = isinstance(sent, (Raw, bytes))
         try:
-            if is_text:
-                return self._action_adapter.validate_json(bytes(sent))
-            return self._action_adapter.validate_python(sent)
+            return self._read_json(bytes(sent)) if is_text else self._action_adapter.validate_python(sent)
         except ValidationError as error:
             write = to_json if is_text else TAGGED.write
             errors = [_sendable(dict(entry), write) for entry in error.errors(include_url=False, include_context=False)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openenv.environment import EnvironmentPlan
 from openenv.session.builder import Builder
 from openenv.session.capacity import Capacity
-from openenv.session.places import Places
+from openenv.session.places import Census, SessionPlaces
 from openenv.session.recovery import NoRecovery
 from openenv.session.rescue import Rescue
 from openenv.session.table import SessionTable
@@ -28,7 +28,7 @@ class Standing:
         recovery: Finds them, those of the server before included.
     """
 
-    def __init__(self, capacity: Capacity, builder: Builder, places: Places, rescue: Rescue) -> None:
+    def __init__(self, capacity: Capacity, builder: Builder, places: SessionPlaces, rescue: Rescue) -> None:
         self.sessions = SessionTable()
         self.recovery = NoRecovery(self.sessions)
         self._capacity = capacity
@@ -39,13 +39,22 @@ class Standing:
 
     @property
     def capacity(self) -> int:
-        """Sessions it keeps at the same time."""
+        """Sessions that are kept at the same time, those of other processes of the same server included."""
+        return self._places.capacity
+
+    @property
+    def limit(self) -> int:
+        """The same as this process knows it: what was asked for, or what suits the class."""
         return self._capacity.limit
 
     @property
     def active(self) -> int:
         """Places taken: sessions that live, open or close just now."""
         return self._places.taken
+
+    async def census(self) -> Census:
+        """How the whole server stands, other processes of it included."""
+        return await self._places.census()
 
     @property
     def waiting(self) -> int:

@@ -28,6 +28,9 @@ class Home(Protocol):
     async def rebuild(self) -> Host:
         """A fresh environment for a session that lost its own. Its place is kept."""
 
+    def has_better(self, host: Host) -> bool:
+        """Whether the next episode is better begun in a fresh environment, and would be the same there."""
+
     def strand(self, host: Host, call: asyncio.Task[Any]) -> None:
         """Take over an environment that does not let go; it keeps a place until it does."""
 
@@ -46,6 +49,7 @@ class Survivor:
         host: Where it lives now.
         history: The moves of the running episode, where it can be played again.
         lost: Why the episode is gone, with the environment; ``renew`` goes on with another.
+        has_moved: Whether anything was asked of it that a fresh one does not know.
         is_unsure: Whether a call was cancelled in its middle since the last ``renew`` or reset.
     """
 
@@ -55,7 +59,7 @@ class Survivor:
         self.lost: EpisodeLost | None = None
         self.is_unsure = False
         self._home = home
-        self._has_moved = False
+        self.has_moved = False
 
     @property
     def plan(self) -> EnvironmentPlan:
@@ -69,11 +73,11 @@ class Survivor:
             CapacityReached, FactoryFailed: There is none.
         """
         self.host = await self._home.rebuild()
-        self.lost, self._has_moved = None, False
+        self.lost, self.has_moved = None, False
 
     def stand(self, history: History) -> None:
         """Take note of where the environment stands that this session was given."""
-        self.history, self._has_moved = history, history.is_whole
+        self.history, self.has_moved = history, history.is_whole
 
     async def move(self, request: Move) -> Observed:
         """Begin an episode, or take an action.
@@ -93,13 +97,13 @@ class Survivor:
         except ActionInvalid:  # refused before it moved
             raise
         except OpenEnvError:
-            self._has_moved = True
+            self.has_moved = True
             raise
         except asyncio.CancelledError:  # it goes on in the environment, and nobody will know its answer
             self.is_unsure = True
             self.history.spoil()
             raise
-        self._has_moved = True
+        self.has_moved = True
         return reply
 
     async def _step(self, request: Step) -> Observed:
@@ -111,13 +115,15 @@ class Survivor:
 
     async def _begin(self, request: Reset) -> Observed:
         """Begin an episode; if the process dies of it, once more in a fresh one: the last episode is over."""
-        had_moved = self._has_moved
+        if request.timeout_s is None and self._home.has_better(self.host):
+            return await self._begin_elsewhere(request)
+        had_moved = self.has_moved
         try:
             reply = await self._in_time(request)
         except WorkerDied as death:
             self._replace(await self._another(death))
             self.history.spoil()
-            self._has_moved = False
+            self.has_moved = False
             try:
                 reply = await self._in_time(request)
             except WorkerDied as again:
@@ -129,6 +135,20 @@ class Survivor:
         except StepTimeout:  # the last episode is over, and no other has begun
             self.history.spoil()
             raise
+        self.is_unsure = False
+        return reply
+
+    async def _begin_elsewhere(self, request: Reset) -> Observed:
+        host = await self._home.rebuild()
+        try:
+            reply = await host.reset(request)
+        except ActionInvalid:  # the episode goes on where it is
+            self._home.drop(host)
+            raise
+        except BaseException:
+            self._replace(host)
+            raise
+        self._replace(host)
         self.is_unsure = False
         return reply
 
@@ -171,7 +191,7 @@ class Survivor:
 
     async def _restore(self, death: WorkerDied) -> None:
         """Play the episode again in another process, or say that it is lost."""
-        if self._has_moved and not self.history.is_whole:
+        if self.has_moved and not self.history.is_whole:
             raise self._lose(Ending.WORKER_DIED, str(death)) from death
         host = await self._another(death)
         try:

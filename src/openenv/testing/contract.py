@@ -111,6 +111,9 @@ class EnvironmentContract:
     def test_r20_a_snapshot_is_the_whole_state(self) -> None:
         self._hold(Rule.R20)
 
+    def test_r21_steps_together_are_steps(self) -> None:
+        self._hold(Rule.R21)
+
     def test_it_can_be_served_and_played(self) -> None:
         evidence = self._evidence()
         app = create_app(type(self).environment, evidence.spec.action_type, evidence.spec.observation_type)

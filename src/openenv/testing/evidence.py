@@ -18,6 +18,8 @@ from openenv.errors import ActionInvalid, ConfigurationError, ExecutionFailed, F
 from openenv.protocol import EncodingFailed, to_json
 from openenv.schema import json_schema, sample
 from openenv.session import AnyEnvironment, EnvironmentSpec
+from openenv.testing.asking import Answer
+from openenv.testing.batching import batched
 from openenv.testing.player import Closing, Moment, Player
 from openenv.testing.restoring import Restoring, restoring
 from openenv.types import Action, Observation
@@ -97,6 +99,8 @@ class Evidence:
         threads: Names of the threads that were left.
         cls: The environment's class, once an instance could be built.
         restoring: What came of a snapshot, where the class takes them.
+        batched: What the moves of ``again`` and ``other`` gave through ``step_batch``, where the class has it and
+            several instances are allowed.
     """
 
     spec: EnvironmentSpec
@@ -108,6 +112,7 @@ class Evidence:
     threads: list[str] = field(default_factory=list)
     cls: type[AnyEnvironment] | None = None
     restoring: Restoring | None = None
+    batched: dict[str, list[Answer]] = field(default_factory=dict)
 
     @property
     def moments(self) -> list[Moment]:
@@ -146,14 +151,15 @@ async def _play_all(evidence: Evidence, settings: Settings) -> None:
     evidence.plays["main"] = await _play(spec, [*range(first, first + settings.episodes), first], steps, actions)
     evidence.plays["again"] = await _play(spec, [first], steps, actions)
     evidence.plays["other"] = await _play(spec, [second], steps, actions)
-    taken = sum(moment.operation == "step" for moment in evidence.plays["again"].moments)
+    taken = actions.of(evidence.plays["again"], first)
     if taken and spec.plan is not None and spec.plan.snapshots:
-        rng = random.Random(first)  # noqa: S311 - tests, not secrets
-        evidence.restoring = await restoring(spec, first, [actions.draw(rng) for _ in range(taken)])
+        evidence.restoring = await restoring(spec, first, taken)
     evidence.plays["idle"] = await _play(spec, [], steps, actions)
     if spec.plan is not None and spec.plan.concurrent:
         try:
             evidence.plays |= await _in_turn(spec, (first, second), steps, actions)
+            if spec.plan.batches and steps:
+                evidence.batched = await _together(evidence, actions)
         except FactoryFailed as error:
             evidence.bad_pair = error.message
 
@@ -206,6 +212,11 @@ class _Actions:
         self._spec.parse_action(encoded)
         return encoded
 
+    def of(self, play: Play, seed: int) -> list[bytes]:
+        """The actions of a play that has one episode, once more."""
+        rng = random.Random(seed)  # noqa: S311 - tests, not secrets
+        return [self.draw(rng) for moment in play.moments if moment.operation == "step"]
+
 
 async def _play(spec: EnvironmentSpec, seeds: list[int], steps: int, actions: _Actions) -> Play:
     player = await Player.open(spec)
@@ -239,6 +250,13 @@ async def _in_turn(spec: EnvironmentSpec, seeds: tuple[int, int], steps: int, ac
         name: Play(state, metadata, player.moments, both)
         for name, player, (state, metadata), both in zip(names, players, before, closed, strict=True)
     }
+
+
+async def _together(evidence: Evidence, actions: _Actions) -> dict[str, list[Answer]]:
+    seeds = {"again": evidence.seed, "other": evidence.seed + 1}
+    episodes = {seed: actions.of(evidence.plays[name], seed) for name, seed in seeds.items()}
+    found = await batched(evidence.spec, episodes)
+    return {name: found[seed] for name, seed in seeds.items()}
 
 
 def _is_over(moment: Moment) -> bool:

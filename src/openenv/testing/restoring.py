@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from msgspec import Raw
 
 from openenv.errors import OpenEnvError
-from openenv.protocol import EncodingFailed, Observed, Reset, Step, to_json
+from openenv.protocol import Reset, Step
 from openenv.session import EnvironmentSpec
 from openenv.session.executors import executor_for
 from openenv.session.host import LocalHost
 from openenv.session.placement import SpeedRecord
+from openenv.testing.asking import Answer, answer
 
 __all__ = ["Restoring", "restoring"]
-
-Answer = tuple[str, bytes | None]
-"""What was called, or what it raised, and the observation."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ async def restoring(spec: EnvironmentSpec, seed: int, actions: list[bytes]) -> R
     middle = len(actions) // 2
     host = await _built(spec)
     try:
-        await _answer(lambda: host.reset(Reset(seed=seed, episode_id=f"episode-{seed}")))
+        await answer(host.reset(Reset(seed=seed, episode_id=f"episode-{seed}")))
         for action in actions[:middle]:
             await _take(host, action)
         try:
@@ -73,14 +70,4 @@ async def _built(spec: EnvironmentSpec) -> LocalHost:
 
 
 async def _take(host: LocalHost, action: bytes) -> Answer:
-    return await _answer(lambda: host.step(Step(action=Raw(action))))
-
-
-async def _answer(call: Callable[[], Awaitable[Observed]]) -> Answer:
-    try:
-        reply = await call()
-        return "an observation", to_json(reply.observation)
-    except OpenEnvError as error:
-        return error.code, None
-    except EncodingFailed:
-        return "what cannot be encoded", None
+    return await answer(host.step(Step(action=Raw(action))))

@@ -87,7 +87,6 @@ class Rule(Enum):
         "An installed package has an entry point by the name in its openenv.yaml: the client, with the same models.",
         'write it below [project.entry-points."openenv.environments"] in pyproject.toml, and install the package again',
     )
-
     R19 = (
         "Where deterministic is true, the same seed and actions give the same answers in another environment.",
         "draw everything random from self.rng, keep clocks and ids out of the observation, name fields that may differ "
@@ -96,6 +95,12 @@ class Rule(Enum):
     R20 = (
         "An environment that was restored from a snapshot answers like the one that it was taken of.",
         "let snapshot hold all that a later step depends on, the state of self.rng included, and let restore set it",
+    )
+
+    R21 = (
+        "Where there is step_batch, it answers each environment as step would.",
+        "let step_batch do for each environment what step does, return the observations in their order, and keep "
+        "nothing between two calls but in the environments",
     )
 
     def __init__(self, says: str, mend: str) -> None:

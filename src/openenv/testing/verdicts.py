@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from openenv.errors import ActionInvalid, ExecutionFailed, ObservationInvalid, OpenEnvError, RewardInvalid
 from openenv.protocol import EncodingFailed, Observed, http_observation, to_json
+from openenv.testing.asking import kind_of
 from openenv.testing.difference import first_difference
 from openenv.testing.evidence import Evidence
 from openenv.testing.packaging import Package, entry_point_fault, manifest_fault, package_of
@@ -240,6 +241,24 @@ def _restored(evidence: Evidence) -> str | None:
     return None
 
 
+def _together(evidence: Evidence) -> str | None:
+    plan = evidence.spec.plan
+    if plan is None or not plan.batches:
+        raise NotTold("it has no step_batch")
+    if not evidence.batched:
+        raise NotTold("SUPPORTS_CONCURRENT_SESSIONS is not set, or no step could be played")
+    if _later_difference(evidence) is not None:
+        raise NotTold("the same seed and actions give different episodes, so a difference would prove nothing")
+    for name, answers in evidence.batched.items():
+        for moment, (kind, found) in zip(evidence.plays[name].moments, answers, strict=True):
+            if kind != kind_of(moment.error):
+                return f"{_where(moment)} gave {kind_of(moment.error)} alone, and {kind} through step_batch"
+            difference = first_difference(moment.json, found, plan.volatile)
+            if difference is not None:
+                return f"{_where(moment)}, first alone and then through step_batch: {difference}"
+    return None
+
+
 _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R01: _usable,
     Rule.R02: _reset_type,
@@ -261,6 +280,7 @@ _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R18: _entry_point,
     Rule.R19: _deterministic,
     Rule.R20: _restored,
+    Rule.R21: _together,
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from pydantic_core import CoreSchema, core_schema
 
+from openenv.types.ndarrays import WHOLE_ARRAYS
+
 __all__ = ["with_arrays"]
 
 _NO_SCHEMA = {"metadata", "default"}  # keys of a core schema that hold a user's values
@@ -62,13 +64,16 @@ def _readable(cls: type[Any], kind: str) -> CoreSchema:
         except (TypeError, OverflowError) as error:  # pydantic takes only ValueError for "this does not fit"
             raise ValueError(str(error)) from error
 
+    def write(value: Any, info: Any) -> Any:
+        return value if info.context is WHOLE_ARRAYS else value.tolist()
+
     described: dict[str, Any] = {"type": "array", "items": {}} if kind == "array" else {"type": kind}
     described["x-openenv"] = _told(cls, kind)
     return core_schema.no_info_before_validator_function(
         read,
         core_schema.is_instance_schema(cls),
         serialization=core_schema.plain_serializer_function_ser_schema(
-            lambda value: value.tolist(), when_used="json-unless-none"
+            write, info_arg=True, when_used="json-unless-none"
         ),
         metadata={"pydantic_js_functions": [lambda _schema, _handler: dict(described)]},
     )

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ArrayParts", "array_of", "is_numpy", "parts_of"]
+__all__ = ["WHOLE_ARRAYS", "ArrayParts", "array_of", "is_numpy", "parts_of"]
+
+WHOLE_ARRAYS = {"openenv": "whole arrays"}
+"""As context of a pydantic serializer: fields of arrays are not to become lists, its ``fallback`` takes them."""
 
 # What ``dtype.str`` can be, and nothing else that numpy would read as a dtype.
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUVMmOT][0-9]{0,10}(\[[0-9]{0,9}[a-zA-Z]{1,2}(/[0-9]{1,9})?\])?")

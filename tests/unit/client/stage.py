@@ -60,7 +60,7 @@ class Session:
         return reply
 
     def _run(self, request: Request) -> Reply:
-        self.ran.append(type(request).__name__.lower())
+        self.ran.append(kind(request).lower())
         match request:
             case Close():
                 return Closed()
@@ -149,6 +149,7 @@ class Stage:
         self.chance = 1.0
         self.moves: list[Move] = []
         self.exchanges = 0
+        self.at_once = 0  # steps that began with their frame
         self.connections = 0
         self.inbox: list[str | bytes] = []
         self.before_ask: Callable[[Ask], None] = lambda move: None
@@ -165,7 +166,7 @@ class Stage:
 
     def step(self, timeout_s: float | None = None) -> Any:
         """Take a step; its observation."""
-        return self.talk.result(self.play(self.talk.ask(Step(action={}), timeout_s))).observation
+        return self.talk.result(self._asked(Step(action={}, timeout_s=timeout_s), timeout_s)).observation
 
     def state(self) -> Any:
         """Where the episode stands."""
@@ -185,10 +186,27 @@ class Stage:
         """Break the connection while nobody asks."""
         self.is_connected = False
 
-    def play(self, moves: Moves[T]) -> T:
-        """Make the moves of one call."""
+    def _asked(self, request: Request, timeout_s: float | None) -> Reply:
+        """What a request is answered, with one move where that is enough, as clients do."""
+        asked = self.talk.ask_at_once(request)
+        if asked is None:
+            return self.play(self.talk.ask(request, timeout_s))
+        self.moves.append(asked)
+        self.at_once += 1
         answer: Any = None
         error: BaseException | None = None
+        try:
+            answer = self._make(asked)
+        except BaseException as raised:  # noqa: BLE001 - as a client does
+            error = raised
+        if isinstance(answer, Observed):
+            return answer
+        moves = self.talk.asked(request, asked)
+        assert next(moves) == asked
+        return self.play(moves, answer, error)
+
+    def play(self, moves: Moves[T], answer: Any = None, error: BaseException | None = None) -> T:
+        """Make the moves of one call."""
         while True:
             try:
                 move = moves.send(answer) if error is None else moves.throw(error)
@@ -262,6 +280,11 @@ def lost(call: Any) -> str:
     with pytest.raises(EpisodeLost) as caught:
         call()
     return str(caught.value.details["reason"])
+
+
+def kind(request: Request) -> str:
+    """The name of its message."""
+    return type(request).__name__.removeprefix("_")  # as it arrives, a step is of a class of its own
 
 
 def only(memory: MemoryServer) -> Session:

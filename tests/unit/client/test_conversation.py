@@ -6,14 +6,15 @@ import itertools
 from typing import Any
 
 import pytest
-from tests.unit.client.stage import LOST_AFTER, LOST_BEFORE, REFUSED, MemoryServer, Stage, lost, only, server
+from tests.unit.client.stage import LOST_AFTER, LOST_BEFORE, REFUSED, V2, MemoryServer, Stage, kind, lost, only, server
 
 from openenv.client.moves import Ask
 from openenv.errors import (
     ConnectFailed,
     ConnectionLost,
+    EpisodeLost,
 )
-from openenv.protocol import Open
+from openenv.protocol import ClientConnection, ClientSession, GetState, Open, Opened
 
 EPISODE = ["reset", "step", "step", "getstate", "close"]
 EXCHANGES = 8  # connect, hello, open, and the five above
@@ -29,6 +30,7 @@ def test_without_a_break() -> None:
     stage = Stage(server())
     told = whole_episode(stage)
     assert stage.exchanges == EXCHANGES
+    assert stage.at_once == 2
     assert [one["steps"] for one in told] == [0, 1, 2, 2]
     assert only(stage.server).ran == EPISODE
 
@@ -57,7 +59,7 @@ def test_a_resend_has_its_old_id() -> None:
     stage = Stage(server(), {5: LOST_AFTER})
     stage.reset()
     stage.step()
-    asked = [(type(r).__name__, r.id) for r in stage.server.requests]
+    asked = [(kind(r), r.id) for r in stage.server.requests]
     assert asked == [("Open", 0), ("Reset", 1), ("Step", 2), ("Resume", 0), ("Step", 2)]
 
 
@@ -164,3 +166,25 @@ def test_a_state_that_finds_no_session_and_no_server() -> None:
     stage = Stage(server(), {4: LOST_BEFORE} | dict.fromkeys(range(5, 99), REFUSED))
     with pytest.raises(ConnectionLost):
         stage.state()
+
+
+def test_a_step_after_the_episode_was_lost_asks_nothing() -> None:
+    stage = Stage(server())
+    stage.reset()
+    stage.server.gone["s1"] = EpisodeLost("it hangs", details={"reason": "stuck"})
+    assert lost(stage.step) == "stuck"
+    exchanges = stage.exchanges
+    assert lost(stage.step) == "stuck"
+    assert stage.exchanges == exchanges
+
+
+def test_one_request_may_be_asked_of_two_sessions() -> None:
+    connection, request = ClientConnection(V2), GetState()
+    one, other = ClientSession("1"), ClientSession("2")
+    for session in (one, other):
+        connection.send(session.introduction(), session)
+        opened = Opened(session=f"s{session.nonce}", nonce=session.nonce, token="t")
+        connection.receive(str(server().frame(opened)))
+    asked = connection.send(request, one)
+    connection.send(request, other)
+    assert connection.send_again(one) == asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.unit.client.stage import LOST_AFTER, LOST_BEFORE, REFUSED, MemoryServer, Stage, lost, only, server
+from tests.unit.client.stage import LOST_AFTER, LOST_BEFORE, REFUSED, MemoryServer, Stage, kind, lost, only, server
 
 from openenv.client.breaks import Break, Broken
 from openenv.client.moves import Ask
@@ -125,7 +125,7 @@ def test_after_a_give_up_the_connection_goes_on(error: BaseException, raised: ty
     assert lost(stage.step) == reason
     assert stage.reset() == {"session": "s2", "steps": 0}  # though late replies of the first came before
     assert stage.connections == 1
-    kinds = [type(r).__name__ for r in stage.server.requests]
+    kinds = [kind(r) for r in stage.server.requests]
     assert kinds == ["Open", "Reset", "Step", "Close", "Open", "Reset"]
 
 
@@ -137,7 +137,7 @@ def test_what_is_given_up_with_its_connection_is_ended_on_the_next(why: Break) -
     assert lost(stage.step) == why.value
     assert stage.reset()["session"] == "s2"
     assert stage.server.sessions["s1"].ran == ["reset", "step", "close"]
-    kinds = [type(r).__name__ for r in stage.server.requests]
+    kinds = [kind(r) for r in stage.server.requests]
     assert kinds == ["Open", "Reset", "Step", "Resume", "Close", "Open", "Reset"]
 
 
@@ -253,5 +253,5 @@ def test_a_full_server_is_told_at_once_and_again_only_for_a_place_left_here() ->
     lost(stage.step)
     stage.server.refusals = [CapacityReached("full")] * 3
     stage.reset()
-    assert Counter(type(r).__name__ for r in stage.server.requests)["Open"] == 6
+    assert Counter(kind(r) for r in stage.server.requests)["Open"] == 6
     assert stage.connections == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -22,6 +23,11 @@ def now() -> float:
 
 def opened(directory: Path, mode: Any = "relaxed", **options: Any) -> Journal:
     return Journal.open(directory, mode, now, **options)
+
+
+def refused(descriptor: int, start: int, length: int) -> None:
+    """Stands in for the reservation of room where a file system does not let it: everything is written."""
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 def a_session(session: str = "s1", **environment: Any) -> SessionOpened:

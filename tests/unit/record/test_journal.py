@@ -17,6 +17,7 @@ from tests.unit.record.journals import (
     contents,
     only_file,
     opened,
+    refused,
     written,
 )
 
@@ -58,7 +59,7 @@ async def test_its_files_are_for_this_user_only(tmp_path: Path) -> None:
 
 async def test_all_sessions_of_a_turn_share_one_write(tmp_path: Path) -> None:
     writes = Writes()
-    journal = opened(tmp_path, write=writes)
+    journal = opened(tmp_path, write=writes, reserve=refused)
     before = len(writes.calls)
 
     async def step(number: int) -> None:
@@ -74,7 +75,7 @@ async def test_all_sessions_of_a_turn_share_one_write(tmp_path: Path) -> None:
 
 async def test_who_is_alone_does_not_wait_for_the_turn(tmp_path: Path) -> None:
     writes = Writes()
-    journal = opened(tmp_path, write=writes)
+    journal = opened(tmp_path, write=writes, reserve=refused)
     position = journal.append(an_answer())
     journal.flush_now()
     assert contents(tmp_path) == [an_answer()]
@@ -90,7 +91,7 @@ async def test_who_is_alone_does_not_wait_for_the_turn(tmp_path: Path) -> None:
 
 
 async def test_callbacks_are_told_after_the_write(tmp_path: Path) -> None:
-    journal = opened(tmp_path)
+    journal = opened(tmp_path, reserve=refused)
     seen: list[tuple[RecordError | None, int]] = []
     position = journal.append(an_answer())
     journal.call_when_written(position, lambda error: seen.append((error, len(contents(tmp_path)))))
@@ -101,7 +102,7 @@ async def test_callbacks_are_told_after_the_write(tmp_path: Path) -> None:
 
 
 async def test_a_waiter_that_is_cancelled_disturbs_nobody(tmp_path: Path) -> None:
-    journal = opened(tmp_path)
+    journal = opened(tmp_path, reserve=refused)
     position = journal.append(an_answer())
 
     first, second = asyncio.ensure_future(journal.written(position)), asyncio.ensure_future(journal.written(position))
@@ -112,7 +113,7 @@ async def test_a_waiter_that_is_cancelled_disturbs_nobody(tmp_path: Path) -> Non
 
 
 async def test_entries_that_nobody_waits_for_are_written_too(tmp_path: Path) -> None:
-    journal = opened(tmp_path)
+    journal = opened(tmp_path, reserve=refused)
     journal.append(an_answer())
     await asyncio.sleep(0)
     assert contents(tmp_path) == [an_answer()]
@@ -205,7 +206,7 @@ async def test_a_close_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> 
 
 async def test_a_full_disk_fails_the_journal_and_leaves_whole_entries(tmp_path: Path) -> None:
     writes = Writes()
-    journal = opened(tmp_path, write=writes)
+    journal = opened(tmp_path, write=writes, reserve=refused)
     await journal.written(journal.append(an_answer(1)))
 
     def half(descriptor: int, data: bytes) -> int:
@@ -236,7 +237,8 @@ async def test_a_full_disk_fails_the_journal_and_leaves_whole_entries(tmp_path: 
 
 async def test_a_disk_that_takes_little_at_once_gets_everything(tmp_path: Path) -> None:
     entries = [an_answer(number) for number in range(5)]
-    await written(tmp_path, *entries, write=Writes(lambda descriptor, data: os.write(descriptor, data[:7])))
+    few = Writes(lambda descriptor, data: os.write(descriptor, data[:7]))
+    await written(tmp_path, *entries, write=few, reserve=refused)
     assert contents(tmp_path) == entries
 
 
@@ -260,7 +262,7 @@ async def test_an_entry_without_a_form_is_refused_and_the_journal_goes_on(tmp_pa
 
 async def test_an_entry_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openenv.record.journal.MAX_ENTRY_BYTES", 500)
-    journal = opened(tmp_path)
+    journal = opened(tmp_path, reserve=refused)
     with pytest.raises(RecordError, match="500 is the most"):
         journal.append(Snapshotted("s1", "e1", 1, bytes(500)))
     await journal.written(journal.append(an_answer()))

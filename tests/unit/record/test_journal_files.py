@@ -47,12 +47,12 @@ async def test_a_file_that_is_large_enough_is_followed_by_the_next(tmp_path: Pat
             entries.append(an_answer(number))
             positions.append(journal.append(entries[-1]))
         await journal.written(positions[-1])
-    assert len(files(tmp_path)) == 3
-    assert max((tmp_path / name).stat().st_size for name in files(tmp_path)) < 2500
     assert contents(tmp_path) == entries
     assert positions == sorted(positions)
     assert [journal.read(position) for position in positions] == entries
     await journal.aclose()
+    assert len(files(tmp_path)) == 3
+    assert max((tmp_path / name).stat().st_size for name in files(tmp_path)) < 2500
 
 
 async def test_each_start_begins_a_file_of_the_same_journal(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ _FILLER = """
 import asyncio, json, os, sys
 from openenv.errors import RecordError
 from openenv.record import Answered, Journal
+size = int(sys.argv[3])
 async def main():
     try:
         journal = Journal.open(sys.argv[1], sys.argv[2], lambda: 0.0)
@@ -74,7 +75,7 @@ async def main():
         return
     written, error = 0, ""
     for number in range(1000):
-        position = journal.append(Answered("s", number, "", "step", b"{}", b"x" * 5000, 1.0, 0.1, "e"))
+        position = journal.append(Answered("s", number, "", "step", b"{}", b"x" * size, 1.0, 0.1, "e"))
         try:
             await journal.written(position)
         except RecordError as failure:
@@ -100,7 +101,7 @@ def filled(*arguments: str, prefix: tuple[str, ...] = ()) -> dict[str, object]:
 def test_a_file_that_may_not_grow_fails_the_journal(tmp_path: Path, mode: str) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, {most}))\n{_FILLER}"
-    process = child(code, str(tmp_path), mode)
+    process = child(code, str(tmp_path), mode, "5000")
     out, _ = process.communicate()
     found = json.loads(out)
     assert "File too large" in found["error"]
@@ -109,9 +110,9 @@ def test_a_file_that_may_not_grow_fails_the_journal(tmp_path: Path, mode: str) -
     assert len(list(Journal.scan(tmp_path))) == found["written"] + 1  # with Began; no torn end
 
 
-def mounting(options: str, directory: Path) -> tuple[str, ...]:
+def mounting(options: str, directory: Path, kind: str = "tmpfs") -> tuple[str, ...]:
     """What runs a command with a file system of its own at the directory, which nobody else sees."""
-    mount = f"mount -t tmpfs -o {options} none '{directory}' && exec \"$@\""
+    mount = f"mount -t {kind} -o {options} none '{directory}' && exec \"$@\""
     prefix = ("unshare", "-m", "sh", "-c", mount, "sh")
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("mounting a file system needs root and unshare")
@@ -120,15 +121,22 @@ def mounting(options: str, directory: Path) -> tuple[str, ...]:
     return prefix
 
 
-def test_a_full_disk_fails_the_journal(tmp_path: Path) -> None:
-    found = filled(str(tmp_path), "durable", prefix=mounting("size=128k", tmp_path))
+@pytest.mark.parametrize("size", ["500", "5000"])
+@pytest.mark.parametrize("mode", ["relaxed", "durable"])
+def test_a_full_disk_fails_the_journal(tmp_path: Path, mode: str, size: str) -> None:
+    found = filled(str(tmp_path), mode, size, prefix=mounting("size=300k", tmp_path))
     assert "No space left on device" in str(found["error"])
     assert found["failed"] is True
     assert found["written"] == found["entries"] != 0
 
 
+def test_a_file_system_that_reserves_nothing_is_written_to(tmp_path: Path) -> None:
+    found = filled(str(tmp_path), "relaxed", "500", prefix=mounting("mode=700", tmp_path, "ramfs"))
+    assert found == {"written": 1000, "error": "", "entries": 1000, "failed": False}
+
+
 @pytest.mark.parametrize("below", ["", "journal"])
 def test_a_read_only_disk_is_told_at_the_start(tmp_path: Path, below: str) -> None:
-    found = filled(str(tmp_path / below), "relaxed", prefix=mounting("ro", tmp_path))
+    found = filled(str(tmp_path / below), "relaxed", "500", prefix=mounting("ro", tmp_path))
     assert "Read-only file system" in str(found["error"])
     assert "name another directory" in str(found["error"])

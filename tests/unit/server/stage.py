@@ -10,9 +10,12 @@ from tests.unit.server.serving import LINES, Line, Running, V1Line, serving
 from tests.unit.session.worlds import Move, Seen, World, threads_left, world
 
 from openenv.app import create_app
+from openenv.server import listener_for
 
 STEPS_TO_TRUST = 210
 LIMIT = 4096
+ROUND_ASGI = "v2"
+"""The way in whose connections are carried as ``openenv serve`` does it, and not as any server would."""
 
 
 class Stage:
@@ -53,7 +56,8 @@ def stages(way: str) -> Iterator[OpenStage]:
 
     def open_stage(base: type[World] = World, loop: str = "asyncio", **attributes: Any) -> Stage:
         cls = world(base, **attributes)
-        context = serving(create_app(cls, Move, Seen, "world", 4, max_message_bytes=LIMIT), loop)
+        app = create_app(cls, Move, Seen, "world", 4, max_message_bytes=LIMIT)
+        context = serving(app, loop, **({"ws": listener_for(app)} if way == ROUND_ASGI else {}))
         made = Stage(context.__enter__(), cls, way)
         opened.append((made, context))
         return made

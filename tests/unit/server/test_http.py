@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+from tests.unit.server.lifespan import living
 from tests.unit.session.worlds import Move, Seen, World, factory_of, world
 
 from openenv.app import create_app
 from openenv.environment import Environment
+from openenv.server import application
 from openenv.types import Action, Observation, State
 
 OLD_KEYS = {"observation", "reward", "done", "metadata"}
@@ -23,16 +25,18 @@ OLD_KEYS = {"observation", "reward", "done", "metadata"}
 Web = Callable[..., httpx.AsyncClient]
 
 
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    """Makes clients of applications; the applications are started and stopped."""
+@pytest.fixture(params=["light", "whole"])
+async def web(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
+    """Makes clients of applications, which are FastAPIs or not yet; the applications are started and stopped."""
+    if request.param == "light":
+        monkeypatch.setattr(application, "_WANT_IT_WHOLE", ())
     async with AsyncExitStack() as ends:
         started: list[FastAPI] = []
 
         async def client(app: FastAPI) -> httpx.AsyncClient:
             if app not in started:
                 started.append(app)
-                await ends.enter_async_context(app.router.lifespan_context(app))
+                await ends.enter_async_context(living(app))
             return await ends.enter_async_context(
                 httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
             )

@@ -27,7 +27,7 @@ class Scripted:
     """A host that answers by its script."""
 
     placement = Placement.PROCESS
-    immediate = False
+    prompt = None
 
     def __init__(self, plan: EnvironmentPlan, script: Script, after: After = After.GONE) -> None:
         self.plan = plan
@@ -94,6 +94,9 @@ class Family:
             raise self.fails
         self.given += 1
         return self.hosts[self.given - 1]
+
+    def has_better(self, host: Any) -> bool:
+        return False
 
     def strand(self, host: Any, call: asyncio.Task[Any]) -> None:
         self.stranded.append((host, call))

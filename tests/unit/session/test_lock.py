@@ -18,7 +18,8 @@ import pytest
 import openenv
 from openenv.session import EnvironmentSpec
 from openenv.session import lock as locking
-from openenv.session.lock import ServedLock, environment_lock, lock_digest
+from openenv.session.lock import environment_lock, lock_digest
+from openenv.session.served_lock import ServedLock
 
 CODE = '''"""A world for locks."""
 

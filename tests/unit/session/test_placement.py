@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from tests.unit.session.worlds import (
@@ -20,17 +20,20 @@ from tests.unit.session.worlds import (
     world,
 )
 
+from openenv.errors import ActionInvalid
 from openenv.protocol import Reset
 from openenv.session import Placement
 from openenv.session.placement import (
     CLOSE,
     CREATE,
+    CROWD,
     PROOF_STEPS,
     RESET,
     SLOW_INLINE_S,
     SLOW_WALL_S,
     STATE,
     STEP,
+    WATCHED_CALLS,
     Kind,
     SpeedRecord,
 )
@@ -90,12 +93,29 @@ def test_an_environment_that_waits_is_not_trusted_but_a_busy_machine_is_forgiven
         assert record.placement is expected
 
 
-def test_a_slow_inline_call_demotes() -> None:
-    record = proven()
-    record.record_inline(SLOW_INLINE_S)
-    assert record.placement is Placement.INLINE
-    record.record_inline(SLOW_INLINE_S * 1.01)
-    assert record.placement is Placement.THREAD
+def test_in_a_crowd_waiting_does_not_count() -> None:
+    for crowd, expected in ((CROWD, Placement.THREAD), (CROWD + 1, Placement.INLINE)):
+        record = SpeedRecord()
+        record.record_threaded(CREATE, 0.0, 0.0)
+        record.record_threaded(RESET, 0.0, 0.0)
+        for _ in range(crowd - 1):
+            record.begin_threaded()
+        for _ in range(PROOF_STEPS):
+            record.record_threaded(STEP, SLOW_WALL_S * 2, 0.0, record.begin_threaded())
+        assert record.placement is expected
+
+
+def test_a_second_slow_inline_call_demotes() -> None:
+    for between, expected in ((WATCHED_CALLS - 2, Placement.THREAD), (WATCHED_CALLS - 1, Placement.INLINE)):
+        record = proven()
+        record.record_inline(SLOW_INLINE_S * 1.01)
+        assert record.placement is Placement.INLINE  # its thread may have had to wait for a processor
+        for _ in range(between):
+            record.record_inline(SLOW_INLINE_S)
+        record.record_inline(SLOW_INLINE_S * 1.01, preempted=True)
+        assert record.placement is Placement.INLINE
+        record.record_inline(SLOW_INLINE_S * 1.01)
+        assert record.placement is expected
 
 
 def test_what_is_forbidden_stays_forbidden() -> None:
@@ -130,11 +150,33 @@ async def test_the_next_session_of_a_fast_class_is_inline_and_the_live_one_stays
     assert not threads_left()
 
 
+@pytest.mark.parametrize(("deterministic", "moves"), [(True, True), (False, False)])
+async def test_what_is_deterministic_moves_with_a_reset_once_the_class_has_proven_fast(
+    deterministic: bool, moves: bool
+) -> None:
+    cls = world(World, deterministic=deterministic)
+    engine = engine_of(cls)
+    early = await engine.open()
+    await early.reset(Reset())
+    await open_inline(engine)
+    assert early.placement is Placement.THREAD  # in the middle of its episode
+    with pytest.raises(ActionInvalid):
+        await early.reset(Reset(options={"no": 1}))
+    assert early.placement is Placement.THREAD
+    await early.step(step_of())
+    await early.reset(Reset())
+    assert early.placement is (Placement.INLINE if moves else Placement.THREAD)
+    await early.step(step_of())
+    await engine.aclose()
+    cls.ledger.check_closed_once()
+    assert not threads_left()
+
+
 async def test_a_slow_inline_session_stays_and_the_next_one_gets_a_thread() -> None:
     class Dozing(World):
         def step(self, action: Move) -> Seen:
-            until = perf_counter() + (SLOW_INLINE_S * 1.5 if action.n else 0)
-            while perf_counter() < until:
+            until = thread_time() + (SLOW_INLINE_S * 1.5 if action.n else 0)
+            while thread_time() < until:
                 pass
             return super().step(action)
 
@@ -143,6 +185,8 @@ async def test_a_slow_inline_session_stays_and_the_next_one_gets_a_thread() -> N
     session = await open_inline(engine)
     number = cls.ledger.count("made")
     await session.reset(Reset())
+    await session.step(step_of(n=1))
+    assert (await engine.open()).placement is Placement.INLINE
     await session.step(step_of(n=1))
     demoted = await engine.open()
     assert demoted.placement is Placement.THREAD

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
 from tests.unit.session.worlds import Move, Seen, step_of, world
 
+from openenv.errors import ServerDraining
 from openenv.protocol import Reset
 from openenv.session import EnvironmentSpec, JournalOptions, Openings, Session, SessionEngine
 
@@ -54,4 +57,30 @@ async def test_an_open_that_comes_late_after_a_resume_opens_nothing_else(tmp_pat
     assert late is resumed
     assert late.token == before.token
     assert engine.active == 1
+    await engine.aclose()
+
+
+async def test_a_session_that_comes_back_while_the_server_stops_is_closed_and_kept(tmp_path: Path) -> None:
+    cls = world(deterministic=True)
+    engine, openings = await started(tmp_path, cls)
+    before = [await opened(openings, nonce) for nonce in ("first", "second")]
+    for session in before:
+        await session.reset(Reset(seed=3))
+    await engine.aclose()
+
+    engine, _ = await started(tmp_path, cls)
+    cls.on_make = "wait"
+    waking = asyncio.create_task(engine.recovery.find(before[0].id))
+    await asyncio.to_thread(cls.ledger.wait, "waiting")
+    draining = asyncio.create_task(engine.aclose())
+    await asyncio.sleep(0)
+    with pytest.raises(ServerDraining):
+        await engine.recovery.find(before[1].id)
+    cls.ledger.gate.set()
+    await asyncio.wait({waking, draining})
+    assert cls.ledger.count("made") == cls.ledger.count("close") == 3
+
+    cls.on_make = "ok"
+    engine, _ = await started(tmp_path, cls)
+    assert [(await engine.recovery.find(one.id)).id for one in before] == [one.id for one in before]
     await engine.aclose()

@@ -23,6 +23,7 @@ from tests.unit.testing.bad_environments import (
     Rolled,
     UndrawableAction,
 )
+from tests.unit.testing.batched_environments import MISBATCHED, GoodTogether, MixesThemUp, RaisesTogether
 from tests.unit.testing.replayed_environments import (
     UNREPEATABLE,
     ClockIsNotVolatile,
@@ -50,7 +51,7 @@ def _threads_end() -> Iterator[None]:
     LeavesAThread.over.clear()
 
 
-@pytest.mark.parametrize("cls", [Good, GoodAgain, GoodAwaited, ClosesAwaited])
+@pytest.mark.parametrize("cls", [Good, GoodAgain, GoodTogether, GoodAwaited, ClosesAwaited])
 def test_good_ones_pass(cls: type[Any]) -> None:
     report = check_env(cls, steps=20, episodes=3)
     assert not report.broken
@@ -59,12 +60,15 @@ def test_good_ones_pass(cls: type[Any]) -> None:
     assert report.reached_done is issubclass(cls, Good)
     alone = {} if issubclass(cls, Good) else {Rule.R15: "SUPPORTS_CONCURRENT_SESSIONS is not set"}
     once = {} if cls is GoodAgain else {Rule.R19: "deterministic is not set", Rule.R20: "it takes no snapshots"}
-    assert report.not_told == alone | once | dict.fromkeys(
+    together = {} if cls is GoodTogether else {Rule.R21: "it has no step_batch"}
+    assert report.not_told == alone | once | together | dict.fromkeys(
         OF_PACKAGES, "the environment is in no package with an openenv.yaml"
     )
 
 
-@pytest.mark.parametrize(("cls", "rule"), (BAD | UNREPEATABLE).items(), ids=lambda one: getattr(one, "__name__", None))
+@pytest.mark.parametrize(
+    ("cls", "rule"), (BAD | UNREPEATABLE | MISBATCHED).items(), ids=lambda one: getattr(one, "__name__", None)
+)
 def test_the_broken_rule_is_named(cls: type[Any], rule: Rule) -> None:
     with pytest.raises(ContractBroken) as broken:
         check_env(cls)
@@ -83,6 +87,8 @@ def test_the_broken_rule_is_named(cls: type[Any], rule: Rule) -> None:
         (ForgetsTheDice, "after the snapshot: "),
         (NoSnapshotComes, "snapshot raised OSError: the disk is full"),
         (RestoresNothing, "restore raised OSError: the disk is empty"),
+        (MixesThemUp, "step 1 with seed 0, first alone and then through step_batch: reward was "),
+        (RaisesTogether, "step 1 with seed 0 gave an observation alone, and EXECUTION_ERROR through step_batch"),
     ],
 )
 def test_the_first_difference_is_named(cls: type[Any], says: str) -> None:
@@ -112,7 +118,7 @@ def test_a_difference_is_a_path(first: bytes | None, second: bytes | None, says:
 
 
 def test_every_rule_is_broken_by_somebody() -> None:
-    assert {*BAD.values(), *UNREPEATABLE.values()} == set(Rule) - OF_PACKAGES
+    assert {*BAD.values(), *UNREPEATABLE.values(), *MISBATCHED.values()} == set(Rule) - OF_PACKAGES
 
 
 def test_every_broken_rule_is_a_line() -> None:

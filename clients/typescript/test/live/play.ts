@@ -16,7 +16,7 @@ import type { Encoding } from "../../src/index.ts";
 const [url, encoding] = process.argv.slice(2) as [string, Encoding];
 const connection = await connect(url, { encodings: [encoding] });
 assert.equal(connection.encoding, encoding);
-assert.deepEqual(connection.hello.features, ["resume", "queue", "deadlines", "fork"]);
+assert.deepEqual(connection.hello.features, ["resume", "queue", "deadlines", "fork", "batch"]);
 assert.equal(connection.hello.environment, "Counter");
 
 const session = await connection.open();

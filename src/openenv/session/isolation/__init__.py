@@ -4,10 +4,34 @@ Linux only. The server asks a fork server, started beside it, for workers; the f
 once, forks a worker within milliseconds, and sees to it that none outlives the server.
 """
 
-from openenv.session.isolation.death import WorkerDied
-from openenv.session.isolation.host import WorkerHost
-from openenv.session.isolation.reference import FactoryReference
-from openenv.session.isolation.source import WorkerOptions, WorkerSource
-from openenv.session.isolation.supervisor import Supervisor
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openenv.session.isolation.death import WorkerDied
+    from openenv.session.isolation.host import WorkerHost
+    from openenv.session.isolation.reference import FactoryReference
+    from openenv.session.isolation.source import WorkerOptions, WorkerSource
+    from openenv.session.isolation.supervisor import Supervisor
 
 __all__ = ["FactoryReference", "Supervisor", "WorkerDied", "WorkerHost", "WorkerOptions", "WorkerSource"]
+
+# On first use: most servers have no worker processes.
+_MODULES = {
+    "FactoryReference": "reference",
+    "Supervisor": "supervisor",
+    "WorkerDied": "death",
+    "WorkerHost": "host",
+    "WorkerOptions": "source",
+    "WorkerSource": "source",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

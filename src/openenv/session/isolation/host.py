@@ -16,7 +16,7 @@ from openenv.errors import (
     RemoteProtocolError,
 )
 from openenv.protocol import Close, Closed, Failed, GetState, Observed, Reset, StateIs, Step
-from openenv.session.host import After
+from openenv.session.host import After, Prompt
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.forkserver import WorkerProcess
 from openenv.session.isolation.frames import (
@@ -51,7 +51,7 @@ class WorkerHost:
     """
 
     placement = Placement.PROCESS
-    immediate = False
+    prompt: Prompt | None = None
 
     def __init__(
         self,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from openenv.session.isolation.reference import FactoryReference
-from openenv.session.isolation.supervisor import Supervisor
 from openenv.session.spec import EnvironmentSpec
+
+if TYPE_CHECKING:
+    from openenv.session.isolation.supervisor import Supervisor
 
 __all__ = ["WorkerOptions", "WorkerSource"]
 
@@ -44,6 +46,9 @@ class WorkerSource:
         Raises:
             ConfigurationError: Another process cannot find it; the message says why, and what to do.
         """
+        from openenv.session.isolation.reference import FactoryReference
+        from openenv.session.isolation.supervisor import Supervisor  # here: most servers have none
+
         reference = FactoryReference.of(self.spec, self.module, self.app, self.attribute)
         options = self.options
         return Supervisor(reference, options.sessions_per_worker, options.memory_bytes, options.cpu_s)

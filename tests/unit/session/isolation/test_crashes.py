@@ -226,7 +226,7 @@ async def test_it_is_asked_as_any_other(world: WorkerHost) -> None:
     assert first.observation["value"]["seed"] == 7
     assert (await world.state()).state["step_count"] == 0
     assert await world.metadata() == EnvironmentMetadata(name="World", description="of crashes")
-    assert (world.placement, world.immediate, world.died) == (Placement.PROCESS, False, None)
+    assert (world.placement, world.prompt, world.died) == (Placement.PROCESS, None, None)
     assert (world.plan.name, world.plan.is_async, world.plan.lifecycle) == ("World", False, "strict")
     assert world.plan.reset.names == {"seed", "value"}
 
