@@ -18,7 +18,7 @@ USABLE := $(shell [ -x $(PY) ] && [ "`cat $(STAMP) 2>/dev/null`" = "$(CURDIR)" ]
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-runtimes lint types docs soak bench lock format clean FORCE
+.PHONY: help venv demo test test-runtimes lint types docs soak load bench lock format clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ docs: $(STAMP) ## run what the documentation says, and check its links
 
 soak: $(STAMP) ## play over bad lines and kill what serves, for about four minutes; check that nothing ran twice or was lost
 	@$(PY) -m tests.soak $(ARGS)
+
+load: $(STAMP) ## play 1,000 sessions of one pool for ten minutes; every answer must be right and memory stay flat
+	@$(PY) -m tests.soak.pool $(if $(ARGS),$(ARGS),--sessions 1000 --seconds 600)
 
 bench: $(STAMP) ## measure speed and memory
 	@$(PY) -m bench $(ARGS)
