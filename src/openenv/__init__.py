@@ -5,11 +5,11 @@ Everything here is loaded on first use: importing a client loads neither a web f
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openenv import errors as _errors
 from openenv.errors import *  # noqa: F403 - the whole error tree is public here
+from openenv.lazy import on_first_use
 from openenv.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -84,14 +84,7 @@ __all__ = [  # noqa: PLE0604 - the error names are strings too
     *_errors.__all__,
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'openenv' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -6,12 +6,16 @@ import asyncio
 import gc
 import os
 import threading
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.unit.client.servers import WAIT_S, PlayAction, PlayClient, PlayObservation, play_server
 
-from openenv import SyncEnvClient
+from openenv import EnvPool, SyncEnvClient, SyncEnvPool
+from openenv.errors import LocalProtocolError
 
 pytestmark = pytest.mark.e2e
 
@@ -126,3 +130,52 @@ async def test_asynchronous_clients_leave_nothing_behind() -> None:
 def client_threads() -> set[str]:
     """Names of the threads that are not the server's."""
     return {thread.name for thread in threading.enumerate() if not thread.name.startswith("openenv-")}
+
+
+def refused_in_a_fork(calls: list[Callable[[], object]], close: Callable[[], object]) -> bool:
+    """Whether a forked process is told of each call that it is not for it, and may close what is not its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for call in calls:
+                with pytest.raises(LocalProtocolError, match="forked"):
+                    call()
+            close()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_session_belongs_to_the_process_that_opened_it() -> None:
+    with play_server(max_concurrent_envs=4) as (server, ledger):
+        with SyncEnvClient(server.url) as env, SyncEnvPool(server.url, sessions=2) as pool:
+            env.reset()
+            pool.reset()
+            assert refused_in_a_fork([lambda: env.step({"text": "x"}), env.state, env.reset], env.close)
+            assert refused_in_a_fork([lambda: pool.step([{}, {}]), pool.reset, pool.metrics], pool.close)
+            assert env.step({"text": "mine"}).observation["text"] == "mine"
+            assert pool.step([{"text": "a"}, {"text": "b"}]).observations["text"] == ["a", "b"]
+        assert sorted(ledger.steps()) == [1, 2, 3]
+        unused = SyncEnvClient(server.url)
+        assert not refused_in_a_fork([unused.reset], unused.close), "one without a session is anybody's"
+
+
+def test_a_session_outlives_an_event_loop() -> None:
+    with play_server() as (server, ledger), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of connections that were open when their loop was closed
+        env = PlayClient(server.url)
+        asyncio.run(env.reset(seed=1))
+        for number in range(3):
+            assert asyncio.run(env.step(PlayAction(text=f"{number}"))).observation.text == f"{number}"
+        asyncio.run(env.close())
+        assert ledger.steps() == [1] * 3
+        pool: EnvPool[Any, Any, Any] = EnvPool(server.url, sessions=1)
+        asyncio.run(pool.connect())
+        with pytest.raises(LocalProtocolError, match="another event loop"):
+            asyncio.run(pool.reset())
+        del pool, env
+        gc.collect()

@@ -14,9 +14,9 @@ from tests.unit.client.servers import Ledger, play_server
 from tests.unit.client.wire import wire_to
 from websockets.sync.server import ServerConnection
 
-from openenv import EnvPool
+from openenv import EnvClient, EnvPool, SyncEnvPool
 from openenv.client import trunk
-from openenv.errors import CapacityReached, ConnectFailed, EpisodeLost, LocalProtocolError
+from openenv.errors import CapacityReached, ConnectFailed, EpisodeLost, LocalProtocolError, SessionClosed
 from openenv.pool import PoolEvent
 
 pytestmark = pytest.mark.e2e
@@ -42,6 +42,13 @@ class Away:
             self.gone.set()
         elif event.kind == "endpoint_back":
             self.back.set()
+
+
+def until_refused(pool: SyncEnvPool[Any, Any, Any]) -> None:
+    """Wait until something was asked and answered, so that who asked waits to ask again."""
+    for is_asking in (True, False):
+        while pool.metrics().in_flight != is_asking:
+            pass
 
 
 async def play(pool: EnvPool[Any, Any, Any], steps: int) -> None:
@@ -146,6 +153,13 @@ async def test_with_autoreset_lost_episodes_are_followed_by_others() -> None:
                     assert all(text.startswith("seed") for text in texts(await pool.step([{"text": "not used"}] * 2)))
                 assert texts(await pool.step([{"text": "y"}] * 2)) == ["y"] * 2
                 assert ledger.built == 4
+                await asyncio.to_thread(server.stop)
+                server.start()
+                came = [one async for one in pool.as_completed([{"text": "x"}] * 2)]
+                for index in range(2):
+                    error, *first = [answer for whose, answer in came if whose == index]
+                    assert isinstance(error, EpisodeLost)
+                    assert [one.observation["text"][:4] for one in first] == ["seed"] * (mode == "same_step")
 
 
 async def test_an_answer_too_large_loses_its_episode_alone() -> None:
@@ -178,6 +192,30 @@ async def test_a_server_of_protocol_v1_has_a_connection_for_each_session() -> No
             assert (await pool.reset()).errors == [None] * 3
         await proxy.aclose()
     assert sum(what == "close" for _, what in ledger.calls) == ledger.built
+
+
+async def test_who_waits_for_a_place_is_told_that_the_pool_was_closed() -> None:
+    with play_server(max_concurrent_envs=1) as (server, _):
+        proxy = Proxy(server.port)
+        lane = await proxy.lane(hide=(b"openenv.v2", b"nothing.v9"))  # such a server has no queue
+        pool = SyncEnvPool(lane.url, sessions=2)
+        await asyncio.to_thread(pool.reset, indices=[0])
+        waiting = asyncio.create_task(asyncio.to_thread(pool.reset, indices=[1]))
+        await asyncio.to_thread(until_refused, pool)
+        await asyncio.gather(asyncio.to_thread(pool.close), asyncio.to_thread(pool.close))
+        with pytest.raises(SessionClosed):
+            await waiting
+        await proxy.aclose()
+
+
+async def test_a_hook_that_fails_harms_no_session() -> None:
+    def fail(position: int) -> None:
+        raise RuntimeError(position)
+
+    with play_server(max_concurrent_envs=1) as (server, _):
+        client = EnvClient[Any, Any, Any](server.url, on_queued=fail)
+        async with EnvPool(client, sessions=2, queue_timeout_s=0.1, on_error="return") as pool:
+            assert sorted(type(error) for error in (await pool.reset()).errors if error) == [CapacityReached]
 
 
 async def test_a_server_that_cannot_resume_loses_episodes_with_the_connection() -> None:
@@ -223,3 +261,10 @@ async def test_a_server_that_is_gone_for_good_is_said_to_be() -> None:
             server.start()
             assert (await pool.reset()).errors == [None, None], "it is tried though it was gone a moment ago"
             assert texts(await pool.step([{"text": "x"}] * 2)) == ["x"] * 2
+            await asyncio.to_thread(server.stop)
+            told = await pool.reset()
+            assert {type(error) for error in told.errors} == {ConnectFailed}, (
+                "what was lost is begun anew, and that told"
+            )
+            server.start()
+            assert (await pool.reset()).errors == [None, None]

@@ -263,6 +263,14 @@ def test_episodes_outlive_workers_that_are_killed_or_replaced(tmp_path: Path) ->
     assert turns == sorted(player.turns for player in players), "the journals of all workers are read as one"
 
 
+def test_a_server_may_stop_while_a_worker_is_being_started_again(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, url):
+        killed = pids(url)[1]
+        with watching(killed) as worker:
+            os.kill(killed, signal.SIGKILL)
+            assert worker.ends()  # and when the server is stopped, its exit code is 0
+
+
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     with serving(tmp_path) as (process, url), ExitStack() as stack:
         watched = [stack.enter_context(watching(pid)) for pid in pids(url)]

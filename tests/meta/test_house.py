@@ -81,7 +81,7 @@ def public_names(code: str) -> set[str]:
             for alias in node.names:
                 if alias.name == "*":
                     found |= set(importlib.import_module(node.module or "").__all__)
-                else:
+                elif node.module != "openenv.lazy":  # which is how it gives names, and none of them
                     found.add(alias.asname or alias.name)
         elif isinstance(node, ast.If):
             pending += [*node.body, *node.orelse]

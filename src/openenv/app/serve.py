@@ -137,6 +137,16 @@ def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:
         raise SystemExit(f"error: {error}") from None
 
 
+def _let_be_ended() -> None:
+    """In a child that an environment forks: a signal ends it, and does not ask a server to stop that is not there."""
+    for number in _SIGNALS:
+        if isinstance(getattr(signal.getsignal(number), "__self__", None), _Server):
+            signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_let_be_ended)
+
+
 class _Server(uvicorn.Server):
     """uvicorn with an end that comes in bounded time, and with exit code 0."""
 

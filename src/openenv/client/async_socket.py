@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 
-from openenv.client.breaks import Broken
+from openenv.client.breaks import Break, Broken
 from openenv.client.moves import Ask
 from openenv.client.options import ClientOptions
 from openenv.client.sockets import (
@@ -61,8 +61,7 @@ class _Wire(asyncio.BufferedProtocol):
     # What the event loop calls -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # of other event loops it is none by its class
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self.web.room()
@@ -157,6 +156,7 @@ class AsyncSocket:
 
     def ask(self, move: Ask) -> Coroutine[Any, Any, Reply]:
         """Send the frame, if there is one, and wait for the answer; see ``Ask``."""
+        self._check_loop()
         return self._ask(move) if move.timeout_s is None else self._ask_in_time(move, move.timeout_s)
 
     async def _ask_in_time(self, move: Ask, timeout_s: float) -> Reply:
@@ -196,6 +196,8 @@ class AsyncSocket:
 
     async def tell(self, frame: str | bytes, timeout_s: float) -> bool:
         """Send a frame that nobody waits to see answered; whether the connection took it in time."""
+        if self._loop.is_closed():
+            return False
         if self._web.is_open:
             self._wire.transport.write(self._web.packed(frame))
         with suppress(TimeoutError):
@@ -206,6 +208,7 @@ class AsyncSocket:
 
     async def close(self, timeout_s: float) -> None:
         """Say goodbye."""
+        self._check_loop()
         self._wire.is_parting = True
         self._web.part()
         self._wire.transport.write(self._web.take_unsent())
@@ -218,7 +221,12 @@ class AsyncSocket:
         """Hang up at once."""
         if self._look_again is not None:
             self._look_again.cancel()
-        self._wire.transport.abort()
+        with suppress(RuntimeError):  # its event loop was closed; the connection is, when it is collected
+            self._wire.transport.abort()
+
+    def _check_loop(self) -> None:
+        if self._loop.is_closed():
+            raise Broken(Break.CONNECTION_LOST, "its event loop was closed")
 
     def _again(self) -> None:
         """Keep the event loop from falling asleep for a moment."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from openenv.client.async_client import EnvClient, GenericEnvClient
 from openenv.client.breaks import hung_up
 from openenv.client.conversation import Conversation
+from openenv.client.forking import Origin
 from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
+from openenv.errors import LocalProtocolError
 from openenv.protocol import GetState, Observed, Reply, Request
 from openenv.types import ActT, ObsT, StateT, StepResult
 
@@ -31,7 +33,9 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
             result = env.reset(seed=7)
             result = env.step({"message": "hello"})
 
-    The promises are those of ``EnvClient``; errors are the same.
+    The promises are those of ``EnvClient``; errors are the same. Threads may share it, one request at a time. In a
+    process that is forked while it has a session it is of no use: that raises ``LocalProtocolError`` there, and
+    ``close`` does nothing.
 
     Args:
         url_or_client: Address of the server, or an ``EnvClient`` whose address, types and options to take over.
@@ -42,6 +46,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         self.options = client.options
         self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(client.options)
         self._socket: SyncSocket | None = None
+        self._origin: Origin | None = None  # of the session
 
     def connect(self) -> Self:
         """Connect and open the session, unless that is done already. The first request does it too."""
@@ -73,7 +78,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         """Another client, whose session begins where this one stands; see ``EnvClient.fork``."""
         twin = copy.copy(self)
         twin.options = replace(self.options, owned=None)
-        twin._conversation, twin._socket = self._conversation.branch(twin.options), None
+        twin._conversation, twin._socket, twin._origin = self._conversation.branch(twin.options), None, None
         return twin.connect()
 
     def close(self) -> None:
@@ -81,6 +86,8 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
 
         A ``close`` of the environment that fails is logged as a warning. ``reset`` begins anew.
         """
+        if self._origin is not None and self._origin.is_elsewhere:
+            return  # all of it is the other process's
         has_turn = self._conversation.try_turn() or self._interrupt()
         try:
             if has_turn:
@@ -88,6 +95,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
         finally:
             self._conversation.closed()
             self._abort()
+            self._origin = None
             if has_turn:
                 self._conversation.end_turn()
             if self.options.owned is not None:
@@ -107,8 +115,15 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     ) -> None:
         self.close()
 
-    def _call(self, moves: Moves[T]) -> T:
+    def _begin_turn(self) -> None:
+        if self._origin is not None and self._origin.is_elsewhere:
+            raise LocalProtocolError(
+                "this client plays a session of the process that forked this one; make another client here"
+            )
         self._conversation.begin_turn()
+
+    def _call(self, moves: Moves[T]) -> T:
+        self._begin_turn()
         try:
             return self._play(moves)
         finally:
@@ -117,7 +132,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     def _ask(self, request: Request, timeout_s: float | None) -> Reply:
         """The answer to a request; without a detour where it comes as nearly all do."""
         conversation, asked = self._conversation, None
-        conversation.begin_turn()
+        self._begin_turn()
         error: BaseException | None = None
         try:
             try:
@@ -163,6 +178,7 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
             case Connect():
                 from openenv.client.sync_socket import SyncSocket  # here: who only names a client loads no network
 
+                self._origin = Origin()
                 self._socket = SyncSocket.connect(self.options, move.timeout_s)
                 return self._socket.subprotocol
             case Pause():

@@ -112,6 +112,11 @@ class SyncSocket:
         attend(connection)
         return connection
 
+    def __del__(self) -> None:
+        # of a client that was forgotten: the server keeps its session for the lease, as after any break
+        with suppress(AttributeError, OSError):  # it may not have come to be
+            self._socket.close()
+
     @property
     def subprotocol(self) -> str | None:
         """What the server chose."""

@@ -226,6 +226,8 @@ class Trunk:
             self.has_failed = True
             if not joined.done():
                 joined.set_exception(error)
+            if not self._is_closing:
+                self._carrying = None  # who is told may ask for something at once, which begins anew
             self._fail(self._traffic.all(), error)
 
     async def _begin(self) -> Broken | None:

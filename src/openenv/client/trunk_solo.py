@@ -58,11 +58,6 @@ class SoloTrunk:
         self.has_failed = False
 
     @property
-    def is_connected(self) -> bool:
-        """Whether the server is there, as far as is known."""
-        return not self.has_failed
-
-    @property
     def sessions(self) -> int:
         """How many sessions there are."""
         return len(self._sessions)

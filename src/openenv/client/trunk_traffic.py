@@ -259,15 +259,21 @@ class Traffic:
         """
         assert self.connection is not None
         before, decode = self.waiting, self._values.decode_result
+        broken: Exception | None = None
         for reply in self.connection.receive_all(frame):
             if type(reply) is Observed:  # what nearly every reply is
                 session = self._by_id.get(reply.session)
                 if session is not None:
                     self._tell_decoded(session, decode, reply)
                 continue
-            session = self._whose(reply)
-            if session is not None:
-                self._take(session, reply)
+            try:
+                session = self._whose(reply)
+                if session is not None:
+                    self._take(session, reply)
+            except (Broken, RemoteProtocolError) as error:  # what stands behind it would not come again
+                broken = broken or error
+        if broken is not None:
+            raise broken
         return self.waiting < before
 
     def _whose(self, reply: Reply) -> TrunkSession | None:

@@ -5,8 +5,9 @@ New code imports from ``openenv``. What stands here has the names, signatures an
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.core.client_types import StepResult
@@ -52,14 +53,7 @@ __all__ = [
     "create_fastapi_app",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'openenv.core' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

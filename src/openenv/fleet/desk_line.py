@@ -60,7 +60,7 @@ class DeskLine:
         self.waiting = 0
         self._engine = engine
         self._capacity: int | None = None
-        self._has_joined = False
+        self._has_joined = self._is_leaving = False
         self._kept = 0
         self._last_news: News | None = None
         self._numbers = itertools.count(1)
@@ -94,6 +94,10 @@ class DeskLine:
         """
         placed: Placed = await self._ask(lambda call: Place(call, digest))
         return placed.worker
+
+    def leave(self) -> None:
+        """This worker is ending: its places stay taken until another one comes, which may go on with its sessions."""
+        self._is_leaving = True
 
     async def drained(self) -> None:
         """All sessions here have ended: wait until nobody needs the connections of this worker any more."""
@@ -132,7 +136,8 @@ class DeskLine:
         """Give back a place."""
         self.taken -= 1
         if self._has_joined:
-            self._say(GiveBack())
+            if not self._is_leaving:
+                self._say(GiveBack())
         else:
             self._kept -= 1
 

@@ -75,6 +75,7 @@ class Member:
         Raises:
             TimeoutError: It took longer.
         """
+        self._desk.leave()
         async with asyncio.timeout(grace_s):
             await self._engine.drain(None)
             await self._desk.drained()
@@ -97,7 +98,8 @@ class Member:
         """The engine has started: take sessions and visits."""
         self._desk.join(self._engine.recovery.nonces)
         _, door = self._sockets
-        self._visited = await asyncio.get_running_loop().create_unix_server(
+        # not create_unix_server, which may remove the path at its end: the worker that comes after this one needs it
+        self._visited = await asyncio.get_running_loop().create_server(
             self._door, sock=door, backlog=_MOST_VISITS_WAITING
         )
 

@@ -194,6 +194,8 @@ class Supervisor:
         """Start a worker again, however often it takes."""
         lived_s = time.monotonic() - worker.began_at
         worker.failures = 0 if lived_s > _LIVED_S else worker.failures + 1
+        if worker.counter is not None:
+            worker.counter.line.abort()  # a program that the worker has left behind may hold its other end
         while not self._is_stopping:
             await self._pause(_PAUSES_S[min(worker.failures, len(_PAUSES_S) - 1)])
             if self._is_stopping:
@@ -219,7 +221,8 @@ class Supervisor:
             async with worker.changing:
                 if self._is_stopping:
                     return
-                assert worker.server is not None
+                if worker.server is None:  # it is being started, so it is new
+                    continue
                 self.desk.retire(worker.index)
                 await self._drain(worker.server)
                 worker.failures, worker.began_at = 0, 0.0
@@ -256,16 +259,17 @@ class Supervisor:
 
     async def _end(self, background: list[asyncio.Task[None]]) -> int:
         """End all workers; the exit code."""
-        servers = [worker.server for worker in self._workers if worker.server is not None]
+        servers = [one.server for one in self._workers if one.server is not None and not one.server.ended]
         self._drained()
-        await asyncio.gather(*(self._drain(server) for server in servers))
+        in_time = await asyncio.gather(*(self._drain(server) for server in servers))
         tasks = [*background, *([self._rolling] if self._rolling else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         late = [worker.server for worker in self._workers if worker.server not in servers]
         await asyncio.gather(*(self._in_thread(server.close) for server in late if server is not None))
-        return int(any(server.wait() for server in servers))
+        # one that somebody else has killed just now is no reason to fail
+        return int(not all(in_time) or any(server.wait() > 0 for server in servers))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless it is stopped meanwhile."""
@@ -274,7 +278,7 @@ class Supervisor:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._stopped_by)
 
-    def _drain(self, server: EmbeddedServer) -> Awaitable[None]:
+    def _drain(self, server: EmbeddedServer) -> Awaitable[bool]:
         return self._in_thread(lambda: server.drain(self._drain_timeout_s))
 
     def _in_thread(self, work: Callable[[], T]) -> Awaitable[T]:

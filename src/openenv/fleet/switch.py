@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from openenv.errors import OpenEnvError
 from openenv.fleet.route import Route
@@ -73,6 +74,7 @@ class Switch:
         self._routes: dict[int, Route] = {}
         self._whole: Route | None = None  # of a connection of v1 whose session is elsewhere
         self._opening: set[asyncio.Task[None]] = set()
+        self._fewer: asyncio.Event | None = None  # set once fewer are being placed
         self._hanging_up: asyncio.Future[None] | None = None
         self._has_left = False
 
@@ -95,7 +97,8 @@ class Switch:
             return self._take_all(frame)
         address = address_of(frame, is_json=self._is_json)
         if address.type == "open":
-            return self._open(frame, address)
+            self._open(frame, address)
+            return self._room()
         return self._deliver(self._neighbours.owner(address.session), frame)
 
     async def leave(self) -> None:
@@ -116,12 +119,13 @@ class Switch:
         waits: list[Awaitable[None] | None] = []
         for part, address in requests:
             if address.type == "open":
-                waits.append(self._open(part.decode() if self._is_json else part, address))
+                self._open(part.decode() if self._is_json else part, address)
             else:
                 parts.setdefault(self._neighbours.owner(address.session), []).append(part)
         for owner, own in parts.items():
             whole = frame if len(own) == len(requests) else rejoined(own, is_json=self._is_json)
             waits.append(self._deliver(owner, whole))
+        waits.append(self._room())
         pending = [one for one in waits if one is not None]
         return _all(pending) if pending else None
 
@@ -133,20 +137,30 @@ class Switch:
             route = self._routes[owner] = self._route(owner)
         return route.send(frame)
 
-    def _open(self, frame: Frame, address: Address) -> Awaitable[None] | None:
+    def _open(self, frame: Frame, address: Address) -> None:
         task = asyncio.create_task(self._opened(frame, address))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
-        return self._fewer() if len(self._opening) >= _MOST_OPENING else None
+        task.add_done_callback(self._placed)
+
+    def _placed(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if self._fewer is not None:
+            self._fewer.set()
+            self._fewer = None
+
+    def _room(self) -> Awaitable[Any] | None:
+        """What to wait for before more is read."""
+        if len(self._opening) < _MOST_OPENING:
+            return None
+        if self._fewer is None:
+            self._fewer = asyncio.Event()
+        return self._fewer.wait()
 
     async def _opened(self, frame: Frame, address: Address) -> None:
         owner = await self._neighbours.placed(address.nonce, address.fork)
         under_way = self._deliver(owner, frame)
         if under_way is not None:
             await under_way
-
-    async def _fewer(self) -> None:
-        await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
 
     def _route(self, owner: int) -> Route:
         header = visit(Carry(self._subprotocol))

@@ -158,12 +158,14 @@ class Endpoint:
         while True:
             await asyncio.sleep(self._chance() * longest_s)
             longest_s = min(2 * longest_s, _LONGEST_PAUSE_S)
-            if not self._trunks or any(trunk.has_failed for trunk in self._trunks):
-                try:
+            try:
+                if not self._trunks or any(trunk.has_failed for trunk in self._trunks):
                     await self.connect()
-                except OpenEnvError as error:
-                    log.info("%s is not back: %s", self.url, error)
-                    continue
+                for trunk in self._trunks:  # one may be trying for itself, as it was asked for something
+                    await trunk.connect()
+            except OpenEnvError as error:
+                log.info("%s is not back: %s", self.url, error)
+                continue
             self._returning, self.is_returning = None, True
             self._tell.changed(self.url, is_back=True)
             return
@@ -185,7 +187,10 @@ class Endpoint:
     def _queued(self, session: TrunkSession, position: int) -> None:
         self._tell.queued(session.owner, position)
         if self.options.on_queued is not None:
-            self.options.on_queued(position)
+            try:
+                self.options.on_queued(position)
+            except Exception:  # a user's function may raise anything; the sessions must go on
+                log.exception("on_queued failed")
 
     def _running(self, session: TrunkSession, elapsed_s: float) -> None:
         self._tell.running(session.owner, elapsed_s)

@@ -55,7 +55,7 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
             the step after its end begins the next episode; its action is not used. ``same_step``: the step that ends
             it begins the next one, whose first observation it gives; the last one is ``infos["final_obs"]``.
         prefetch_resets: Whether an episode that ended is followed by the next at once, while you think. A reset
-            without a seed, or a step with ``next_step``, then finds it begun.
+            without a seed, or a step with ``next_step``, then finds it begun; ``states`` tells of it already.
         on_error: ``raise``: after all have answered, the first error, which names the others; what came is ``last``.
             ``return``: errors are those of the result.
         connections: How many to each server.
@@ -129,6 +129,7 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
             chance=random.random,
         )
         self._seats = [Seat(index, terms) for index in range(sessions)]
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
         self.last: PoolResult[ObsT] | None = None
@@ -144,6 +145,10 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         """
         if self._is_closed:
             raise SessionClosed("this pool was closed; make another one")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise LocalProtocolError("this pool is used in another event loop; make another pool in this one")
         if self._connecting is None or (self._connecting.done() and _failed(self._connecting)):
             self._connecting = asyncio.create_task(self._connect())
         if not self._connecting.done():
@@ -155,6 +160,8 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         if self._is_closed:
             return
         self._is_closed = True
+        for seat in self._seats:
+            seat.close()
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
@@ -253,17 +260,18 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         """Take actions as ``step`` does, and give each answer when it comes, with the index of its session.
 
         A session that has answered may be asked again meanwhile. With ``on_error="raise"`` errors are raised after the
-        last answer. Who stops reading before loses the episodes that have not answered.
+        last answer; else an error is given like an answer, and where a session has both, as with ``same_step``, before
+        it. Who stops reading before loses the episodes that have not answered.
         """
         call = await self._ask_step(actions, indices, timeout_s)
         answers = call.as_completed()
         try:
             async for position in answers:
                 error, result = call.errors[position], call.results[position]
+                if error is not None and self.options.on_error == "return":
+                    yield call.indices[position], error
                 if result is not None:
                     yield call.indices[position], result
-                elif self.options.on_error == "return" and error is not None:
-                    yield call.indices[position], error
         finally:
             await answers.aclose()
         self._tell_last(VectorResult(call.indices, call.results, call.errors))

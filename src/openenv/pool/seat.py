@@ -16,6 +16,7 @@ from openenv.errors import (
     OpenEnvError,
     RequestTimeout,
     ResetNeeded,
+    SessionClosed,
 )
 from openenv.pool.beginning import Beginning
 from openenv.pool.endpoint import Carrying, Endpoint
@@ -106,6 +107,13 @@ class Seat:
             self._is_giving_up = True
             self._trunk.give_up(self._session, why, message)
             self._is_giving_up = False
+
+    def close(self) -> None:
+        """Wait no longer to try again; what is asked of a server, its connection ends."""
+        beginning = self._beginning
+        if beginning is not None and beginning.timer is not None:
+            beginning.timer.cancel()
+            self._over(beginning, SessionClosed("the pool was closed while the session waited for a place"))
 
     def _ask(self, deliver: Deliver, what: Callable[[], None]) -> None:
         self._deliver = deliver

@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from openenv.errors import OpenEnvError, SessionClosed
+from openenv.client.forking import Origin
+from openenv.errors import LocalProtocolError, OpenEnvError, SessionClosed
 from openenv.pool.metrics import PoolMetrics
 from openenv.pool.pool import EnvPool
 from openenv.pool.results import PoolResult, ResetResult, VectorResult
@@ -30,14 +31,19 @@ class SyncEnvPool(Generic[ActT, ObsT, StateT]):
             observations, infos = pool.reset(seed=7)
             observations, rewards, terminated, truncated, infos = pool.step(choose(observations))
 
-    Everything is as with ``EnvPool``, whose arguments it takes. ``on_progress`` is called in the pool's thread.
+    Everything is as with ``EnvPool``, whose arguments it takes. ``on_progress`` is called in the pool's thread. Threads
+    may share it. In a process that is forked while it is open it is of no use: calls raise ``LocalProtocolError``
+    there, and ``close`` does nothing.
     """
 
     def __init__(self, *endpoints: Any, **options: Any) -> None:
         self._pool: EnvPool[ActT, ObsT, StateT] = EnvPool(*endpoints, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._origin: Origin | None = None  # of the thread
+        self._changing = threading.Lock()  # whether there is a thread, and whether it takes more work
         self._is_closed = False
+        self._has_ended = threading.Event()
 
     def __len__(self) -> int:
         return len(self._pool)
@@ -115,17 +121,22 @@ class SyncEnvPool(Generic[ActT, ObsT, StateT]):
 
     def close(self) -> None:
         """End all sessions, and the thread. Safe to call twice."""
-        if self._is_closed:
+        if self._origin is not None and self._origin.is_elsewhere:
+            return  # all of it is the other process's
+        with self._changing:
+            is_first, self._is_closed = not self._is_closed, True
+            loop, thread = self._loop, self._thread
+        if not is_first:
+            self._has_ended.wait()
             return
         try:
-            if self._loop is not None:
-                self._run(self._pool.close())
+            if loop is not None:
+                _result(asyncio.run_coroutine_threadsafe(self._pool.close(), loop))
         finally:
-            self._is_closed = True
-            loop, thread, self._loop = self._loop, self._thread, None
             if loop is not None and thread is not None:
                 loop.call_soon_threadsafe(loop.stop)
                 thread.join()
+            self._has_ended.set()
 
     def __enter__(self) -> Self:
         try:
@@ -143,22 +154,31 @@ class SyncEnvPool(Generic[ActT, ObsT, StateT]):
         return self._pool.metrics()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        waiting = self._submit(work)
-        try:
-            return waiting.result()
-        except BaseException:
-            waiting.cancel()  # an interrupt: nobody waits any more
-            raise
+        return _result(self._submit(work))
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if self._is_closed:
+        if self._origin is not None and self._origin.is_elsewhere:
             work.close()
-            raise SessionClosed("this pool was closed; make another one")
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_drive, args=(self._loop,), name="openenv-pool", daemon=True)
-            self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise LocalProtocolError(
+                "this pool's sessions are those of the process that forked this one; make another pool here"
+            )
+        with self._changing:
+            if self._is_closed:
+                work.close()
+                raise SessionClosed("this pool was closed; make another one")
+            if self._loop is None:
+                self._loop, self._origin = asyncio.new_event_loop(), Origin()
+                self._thread = threading.Thread(target=_drive, args=(self._loop,), name="openenv-pool", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _result(waiting: Future[T]) -> T:
+    try:
+        return waiting.result()
+    except BaseException:
+        waiting.cancel()  # an interrupt: nobody waits any more
+        raise
 
 
 def _drive(loop: asyncio.AbstractEventLoop) -> None:
@@ -166,5 +186,9 @@ def _drive(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:  # after an interrupt; who waits for one in another thread must not do so for ever
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

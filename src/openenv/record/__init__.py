@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.record.entries import (
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     )
     from openenv.record.events import EndStatus, Event, Kind, Run, RunStatus
     from openenv.record.export import export_jsonl, export_parquet
+    from openenv.record.followed import journal_events
     from openenv.record.journal import Journal, JournalMode
-    from openenv.record.journal_events import journal_events
     from openenv.record.journal_store import open_recorded
     from openenv.record.recovery import Kept, Recovered
     from openenv.record.store import EventStore
@@ -84,14 +85,8 @@ _MODULES = {
     "Trajectory": "trajectory",
     "export_jsonl": "export",
     "export_parquet": "export",
-    "journal_events": "journal_events",
+    "journal_events": "followed",
     "open_recorded": "journal_store",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _MODULES)

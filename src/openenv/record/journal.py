@@ -15,7 +15,7 @@ from openenv.record.appending import Appender, sync_file
 from openenv.record.entries import NO_FORM, Answered, Entry, Position, Stopped, encode_entry, formless
 from openenv.record.names import FILE_NAME
 from openenv.record.pending import Pending, beginnings
-from openenv.record.recovery import Recovered, recover
+from openenv.record.recovery import Left, Recovered, recover
 from openenv.record.room import Room, reserve_bytes
 from openenv.record.segments import (
     MAX_ENTRY_BYTES,
@@ -57,6 +57,7 @@ class Journal:
         failure: Why nothing can be written any more; None as long as all is well.
         recovered: The sessions that earlier servers left open. They stay open in the journal, and keep its files
             needed, until a ``SessionEnded`` of theirs is appended.
+        reasons: Why the last sessions ended that did, by their id; those that were closed are left out.
     """
 
     @classmethod
@@ -105,9 +106,9 @@ class Journal:
         is_durable, room = mode == "durable", Room(reserve, segment_bytes)
         appender = Appender(path, keep_bytes, sync if is_durable else None, write, None if is_durable else room)
         try:
-            recovered = recover(path)
+            left = recover(path)
             began, newest = beginnings(segments_of(path), environment, now)
-            opened = {session: split(found.opened_at)[0] for session, found in recovered.items()}
+            opened = {session: split(found.opened_at)[0] for session, found in left.open.items()}
             pending = Pending(newest, segment_bytes, opened, began, room)
             batches, end = pending.take()
             appender.write(batches)
@@ -115,14 +116,14 @@ class Journal:
             appender.close()
             lock.release()
             raise
-        return cls(path, mode, now, recovered, pending, end, appender, room, lock)
+        return cls(path, mode, now, left, pending, end, appender, room, lock)
 
     def __init__(
         self,
         directory: Path,
         mode: JournalMode,
         now: Callable[[], float],
-        recovered: dict[str, Recovered],
+        left: Left,
         pending: Pending,
         written: Position,
         appender: Appender,
@@ -130,7 +131,8 @@ class Journal:
         lock: DirectoryLock,
     ) -> None:
         """Use ``Journal.open``."""
-        self.directory, self.mode, self.recovered = directory, mode, recovered
+        self.directory, self.mode = directory, mode
+        self.recovered, self.reasons = left
         self._now, self._pending, self._appender, self._lock = now, pending, appender, lock
         self._room = room
         self._loop = asyncio.get_running_loop()
@@ -160,7 +162,7 @@ class Journal:
     @staticmethod
     def recover(directory: str | os.PathLike[str]) -> dict[str, Recovered]:
         """What ``recovered`` is for a journal that is opened now."""
-        return recover(Path(directory))
+        return recover(Path(directory)).open
 
     def read(self, position: Position) -> Entry:
         """The entry at this position, which was written.

@@ -13,7 +13,7 @@ from msgspec import structs
 from openenv.errors import RecordError
 from openenv.record.entries import Answered, Began, SessionOpened, Stopped
 from openenv.record.events import Event, Run, RunStatus
-from openenv.record.journal_events import EpisodeFollower, JournalEpisode
+from openenv.record.followed import EpisodeFollower, JournalEpisode
 from openenv.record.names import FILE_NAME
 from openenv.record.rows import EventRow
 from openenv.record.segments import EntryReader, Segment, read_segment, segments_of

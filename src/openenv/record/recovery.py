@@ -11,10 +11,14 @@ from typing import NamedTuple
 from openenv.record.entries import Answered, Began, Position, SessionEnded, SessionOpened, Snapshotted
 from openenv.record.segments import Segment, log, read_segment, segments_of
 
-__all__ = ["KEPT_ANSWERS", "Kept", "Recovered", "recover"]
+__all__ = ["KEPT_ANSWERS", "KEPT_REASONS", "Kept", "Left", "Recovered", "recover"]
 
 KEPT_ANSWERS = 32
 """Answers a session keeps for requests that come again."""
+
+
+KEPT_REASONS = 1000
+"""Sessions that ended of which it is known why."""
 
 
 class Kept(NamedTuple):
@@ -77,15 +81,29 @@ class Recovered:
             del self.replay[:contained]
 
 
-def recover(directory: Path) -> dict[str, Recovered]:
-    """The sessions of a journal that were opened and did not end, by their id, in the order in which they began.
+class Left(NamedTuple):
+    """What is left of earlier servers.
 
-    Takes memory for these only, however long the journal is, and leaves out files that none of them can be in.
+    Attributes:
+        open: The sessions that were opened and did not end, by their id, in the order in which they began.
+        reasons: Why the last of those ended that did, but for those that were closed, by their id.
+    """
+
+    open: dict[str, Recovered]
+    reasons: dict[str, str]
+
+
+def recover(directory: Path) -> Left:
+    """What a journal says is left.
+
+    Takes memory for open sessions and ``KEPT_REASONS`` only, however long the journal is, and leaves out files that
+    no open session can be in.
 
     Raises:
         RecordError: A file cannot be read or is damaged before its end.
     """
     found: dict[str, Recovered] = {}
+    reasons: dict[str, str] = {}
     strangers: set[str] = set()
     for segment in _needed(segments_of(directory)):
         for position, entry in read_segment(segment):
@@ -94,6 +112,10 @@ def recover(directory: Path) -> dict[str, Recovered]:
             elif type(entry) is SessionEnded:
                 found.pop(entry.session, None)
                 strangers.discard(entry.session)
+                if entry.reason != "closed":
+                    reasons[entry.session] = entry.reason
+                if len(reasons) > KEPT_REASONS:
+                    del reasons[next(iter(reasons))]
             elif isinstance(entry, Answered | Snapshotted):
                 session = found.get(entry.session)
                 if session is None:
@@ -109,7 +131,7 @@ def recover(directory: Path) -> dict[str, Recovered]:
             directory,
             len(strangers),
         )
-    return found
+    return Left(found, reasons)
 
 
 def _needed(segments: list[Segment]) -> list[Segment]:

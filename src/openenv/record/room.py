@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -35,15 +36,20 @@ def reserve_bytes(descriptor: int, start: int, length: int) -> None:
     Raises:
         OSError: There is no room, or the file system does not keep any.
     """
-    device = os.fstat(descriptor).st_dev
+    kinds = _kinds(os.fstat(descriptor).st_dev)
+    if not kinds or not kinds <= _KEEPING:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    fcntl.ioctl(descriptor, _FS_IOC_RESVSP, _SPACE.pack(0, os.SEEK_SET, start, length, 0, 0, 0, 0, 0, 0))
+
+
+@cache
+def _kinds(device: int) -> frozenset[str]:
+    """What file system is on a device; nothing for one that the system does not list, such as a part of btrfs."""
     name = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
         fields = (line.split() for line in mounts)
         # id, parent, device, root, mount point, options, any number of others, "-", type
-        kinds = {line[line.index("-", 6) + 1] for line in fields if line[2] == name}
-    if not kinds or not kinds <= _KEEPING:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-    fcntl.ioctl(descriptor, _FS_IOC_RESVSP, _SPACE.pack(0, os.SEEK_SET, start, length, 0, 0, 0, 0, 0, 0))
+        return frozenset(line[line.index("-", 6) + 1] for line in fields if line[2] == name)
 
 
 class Room:

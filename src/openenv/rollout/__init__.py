@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.rollout.agent import RANDOM, Agent, AgentFunction, agent_of, load_agent, random_agent
@@ -57,10 +58,5 @@ __all__ = [
     "wilson_interval",
 ]
 
-
-def __getattr__(name: str) -> Any:  # who only shows what was recorded must not load clients
-    if name not in _HOME:
-        raise AttributeError(f"module 'openenv.rollout' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+# who only shows what was recorded must not load clients
+__getattr__ = on_first_use(__name__, _HOME)

@@ -137,6 +137,7 @@ class EmbeddedServer:
     ) -> None:
         self._url = url
         self._process = process
+        self._unasked = threading.Lock()  # taken once, by who asks it to stop
         self._stop = weakref.finalize(self, _stop, os.getpid(), lifeline, process, stop_timeout_s)
 
     @property
@@ -155,16 +156,28 @@ class EmbeddedServer:
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        """Wait for its end; returns its exit code, negative if a signal ended it."""
+        """Wait for its end, and end what it left behind in its process group, which may hold its sockets.
+
+        Returns:
+            Its exit code, negative if a signal ended it.
+        """
+        _ends_whole(self._process, None)
         return self._process.wait()
 
-    def drain(self, timeout_s: float) -> None:
-        """Ask it to stop as SIGTERM does, wait for its end, and ``close`` it if that does not come in time."""
-        if self._process.poll() is None:
+    def drain(self, timeout_s: float) -> bool:
+        """Ask it to stop as SIGTERM does, ``wait`` for its end, and ``close`` it if that does not come in time.
+
+        Called again meanwhile, from another thread, it only waits: to be asked twice is to stop at once.
+
+        Returns:
+            Whether it ended in time.
+        """
+        if self._unasked.acquire(blocking=False):
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            _ends_within(self._process, timeout_s)
+                self._process.terminate()  # without effect where it has ended
+        in_time = _ends_whole(self._process, timeout_s)
         self.close()
+        return in_time
 
     def kill(self) -> None:
         """End it and what it started in its process group at once."""
@@ -199,6 +212,25 @@ def _ends_within(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         return False
+    return True
+
+
+def _ends_whole(process: subprocess.Popen[bytes], timeout_s: float | None) -> bool:
+    """Whether it ends in time; what it left behind is then ended while the number of its group is still its own."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while process.returncode is None:
+        try:
+            found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | (0 if deadline is None else os.WNOHANG))
+        except ChildProcessError:  # another thread was first
+            break
+        if found is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            break
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_EVERY_S / 5)
+    process.wait()
     return True
 
 

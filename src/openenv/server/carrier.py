@@ -48,6 +48,7 @@ class Carrier:
         self._gathered: list[Frame] = []  # answers that leave in one frame
         self._leaving: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._less: asyncio.Event | None = None  # set once fewer are under way
 
     async def greet(self) -> bool:
         """Say hello, or open the only session of a connection of v1; whether there is one."""
@@ -111,15 +112,19 @@ class Carrier:
         self._tasks.add(task)
         task.add_done_callback(self._answered)
 
-    def _room(self) -> Awaitable[None] | None:
+    def _room(self) -> Awaitable[Any] | None:
         """What to wait for before more is read."""
-        return self._less() if len(self._tasks) >= _MOST_UNANSWERED else None
-
-    async def _less(self) -> None:
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if len(self._tasks) < _MOST_UNANSWERED:
+            return None
+        if self._less is None:
+            self._less = asyncio.Event()
+        return self._less.wait()  # one for all: thousands may wait
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if self._less is not None:
+            self._less.set()
+            self._less = None
         if not task.cancelled():
             task.exception()  # the socket was gone; whoever reads it tells that too
 
@@ -155,9 +160,24 @@ class Carrier:
 
     def _take_all(self, requests: Sequence[Request | OpenEnvError]) -> Awaitable[None] | None:
         self._has_batched = True
+        waits, rest = self._take_some(requests)
+        return self._take_rest(waits, rest) if rest else waits
+
+    async def _take_rest(self, waits: Awaitable[None] | None, rest: Sequence[Request | OpenEnvError]) -> None:
+        await _awaited(waits)
+        while rest:
+            await asyncio.sleep(0)  # other connections have their turn
+            waits, rest = self._take_some(rest)
+            await _awaited(waits)
+
+    def _take_some(
+        self, requests: Sequence[Request | OpenEnvError]
+    ) -> tuple[Awaitable[None] | None, Sequence[Request | OpenEnvError]]:
+        """What to wait for, and what is left because the others took so long."""
         answers: list[Frame] = []
         later: list[Request] = []
-        for request, answer in zip(requests, self._prompt.answer_all(requests), strict=True):
+        found = self._prompt.answer_all(requests)
+        for request, answer in zip(requests, found, strict=False):
             if isinstance(request, OpenEnvError):
                 self._begin(self._answer(self._peer.refuse(request)))
             elif isinstance(answer, Later):
@@ -171,7 +191,7 @@ class Carrier:
             self._begin(self._answer(self._peer.answer(request)))
         put = self._put_all_now(answers) if answers else None
         room = self._room()
-        return put if room is None else _both(put, room)
+        return put if room is None else _both(put, room), requests[len(found) :]
 
     def _gather(self, first: Awaitable[None] | None = None) -> asyncio.Task[None]:
         if self._leaving is None:  # what else is answered until this task runs leaves with it

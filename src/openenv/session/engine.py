@@ -289,6 +289,10 @@ class SessionEngine(Standing):
                 self._not_woken,
             )
             self._places.keep(len(self.recovery))
+            known = {ending.value: ending for ending in Ending}
+            for session_id, reason in journal.reasons.items():
+                if reason in known:
+                    self.sessions.note_gone(session_id, known[reason])
 
     async def drain(self, grace_s: float | None = None) -> None:
         """Take no more sessions, let running requests finish, end all sessions and tell their clients.

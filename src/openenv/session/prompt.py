@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from time import perf_counter
 
 from openenv.errors import OpenEnvError
 from openenv.protocol import Failed, Open, Reply, Request, Reset, ServerCodec, Step
@@ -26,6 +27,9 @@ class Later(Enum):
 
 
 LATER = Later.LATER
+
+AT_ONCE_S = 0.020
+"""Seconds that the moves of one frame may take before others have their turn."""
 
 _MOVES = (Step, Reset)
 
@@ -61,12 +65,20 @@ class PromptMoves:
         return kept[1]
 
     def answer_all(self, requests: Sequence[Request | OpenEnvError]) -> list[Frame | Later | None]:
-        """``answer`` for several, one after the other; what their journal takes is written at once."""
+        """``answer`` for several, one after the other; what their journal takes is written at once.
+
+        Returns:
+            The answers to as many as ``AT_ONCE_S`` allows, at least one; of the others nothing has happened.
+        """
         moved: list[tuple[int, Session, Request, Kept]] = []
         found: list[Frame | Later | None] = [LATER] * len(requests)
         waiting: set[str] = set()  # sessions of which something is to be answered later
         chronicle: Chronicle | None = None
+        until = perf_counter() + AT_ONCE_S
         for index, request in enumerate(requests):
+            if index and perf_counter() > until:
+                del found[index:]
+                break
             if isinstance(request, OpenEnvError) or request.session in waiting:
                 continue
             session = LATER if self._goes_together(request) else self._taken_in(request)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.testing.check import ContractBroken, Report, check_env
@@ -23,14 +24,8 @@ _HOME = {
 
 __all__ = ["ContractBroken", "EnvironmentContract", "Report", "Rule", "check_env", "serving", "serving_command"]
 
-
-def __getattr__(name: str) -> Any:  # check_env must not load a web server
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'openenv.testing' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+# check_env must not load a web server
+__getattr__ = on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from openenv.lazy import on_first_use
 from openenv.types.result import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
@@ -54,10 +54,5 @@ __all__ = [
     "content_to_openai",
 ]
 
-
-def __getattr__(name: str) -> Any:  # a client without types needs no pydantic, which is half of the time to import one
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'openenv.types' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
+# a client without types needs no pydantic, which is half of the time to import one
+__getattr__ = on_first_use(__name__, _HOME)

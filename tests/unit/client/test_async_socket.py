@@ -160,3 +160,14 @@ async def test_a_goodbye_waits_for_the_servers() -> None:
         far.writer.write_eof()
         await parted
         assert "code 1000" in str(client.ended)
+
+
+def test_another_kind_of_event_loop_will_do() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def play() -> str:
+        async with connection() as (client, far):
+            far.send(framed(0x82, b"1"))
+            return await ask(client)
+
+    assert uvloop.run(play()) == "b'1'"

@@ -2,111 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
+from tests.unit.client.trunk_stage import Stage, failed, observed, opened
 
 from openenv.client import trunk_traffic
 from openenv.client.breaks import Broken
-from openenv.client.trunk_session import TrunkSession
-from openenv.client.trunk_traffic import Traffic
-from openenv.client.values import Values
 from openenv.errors import (
     ActionInvalid,
     CapacityReached,
     EpisodeLost,
     ExecutionFailed,
     LocalProtocolError,
-    OpenEnvError,
     RemoteProtocolError,
     SessionClosed,
 )
-from openenv.protocol import ClientConnection, Close, GetState, Reset, Step
+from openenv.protocol import Close, GetState, Reset, Step
 from openenv.types import StepResult
-
-Frame = dict[str, Any]
-
-
-class Choosy(Values[Any, Any, Any]):
-    """Types that cannot read everything."""
-
-    def decode_state(self, state: Any) -> Any:
-        return 1 / state["number"]
-
-
-class Stage:
-    """Traffic whose server is the test."""
-
-    def __init__(self, *features: str, limit: int = 1 << 20) -> None:
-        self.features, self.limit = list(features), limit
-        self.now = 0.0
-        self.queued: list[int] = []
-        self.traffic = Traffic(
-            Choosy(None, None, None),
-            self._leave,
-            lambda _, position: self.queued.append(position),
-            None,
-            lambda: self.now,
-        )
-        self.told: dict[int, list[Any]] = {}
-        self.sessions: list[TrunkSession] = []
-
-    def connect(self) -> None:
-        connection = ClientConnection("openenv.v2.json")
-        limits = {"max_message_bytes": self.limit, "capacity": 9}
-        hello = {"protocol": "2", "library": "9", "environment": "x", "environment_version": None}
-        connection.receive(json.dumps({"type": "hello", **hello, "features": self.features, "limits": limits}))
-        self.traffic.begin(connection)
-
-    def ask(self, number: int, request: Any) -> None:
-        while len(self.sessions) <= number:
-            self.sessions.append(TrunkSession(self.now + 60))
-            self.traffic.add(self.sessions[-1])
-        self.traffic.ask(self.sessions[number], request, self.told.setdefault(number, []).append)
-
-    def sent(self) -> list[list[Frame]]:
-        """What goes out now: the frames, each as the requests in it."""
-        frames = []
-        while (frame := self.traffic.next_frame()) is not None:
-            content = json.loads(frame)
-            frames.append(content if isinstance(content, list) else [content])
-        return frames
-
-    def say(self, *replies: Frame) -> bool:
-        """Have the server send these in one frame; whether that answered something."""
-        return self.traffic.take(json.dumps(list(replies)))
-
-    def open(self, count: int) -> None:
-        """Have so many sessions, named by their numbers, with nothing asked."""
-        for number in range(count):
-            self.ask(number, None)
-        for frame in self.sent():
-            self.say(*(opened(one, self.number_of(one["nonce"])) for one in frame))
-        assert [self.told.pop(number) for number in range(count)] == [[None]] * count
-
-    def number_of(self, nonce: str) -> int:
-        return next(at for at, session in enumerate(self.sessions) if session.wire.nonce == nonce)
-
-    def _leave(self, session: TrunkSession, error: OpenEnvError) -> None:
-        session.error = error
-        self.traffic.leave(session)
-        self.traffic.tell(session, error)
-
-
-def opened(request: Frame, number: int) -> Frame:
-    assert request["type"] == "open"
-    return {"type": "opened", "session": str(number), "nonce": request["nonce"], "token": f"t{number}"}
-
-
-def observed(request: Frame, **fields: Any) -> Frame:
-    return {"type": "observation", "session": request["session"], "id": request["id"], "observation": {}, **fields}
-
-
-def failed(request: Frame, code: str, **details: Any) -> Frame:
-    address = {"session": request["session"], "id": request.get("id", 0)}
-    return {"type": "error", **address, "code": code, "message": "m", "retryable": False, "details": details}
 
 
 def test_what_is_asked_at_once_is_one_frame() -> None:
@@ -344,3 +257,21 @@ def test_an_error_about_no_session_is_one_of_the_connection() -> None:
     stage.say({"type": "resumed", "session": "0", "last_id": 0})
     stage.sent()
     assert isinstance(stage.told[0][0], EpisodeLost), "which request the server could not read is not known for sure"
+
+
+def test_what_stands_behind_a_refusal_in_the_same_frame_is_told_before_the_break() -> None:
+    stage = Stage("batch", "resume")
+    stage.connect()
+    stage.open(3)
+    stage.traffic.interrupt()
+    stage.connect()
+    stage.ask(0, Step(action={}))
+    stage.ask(2, Step(action={}))
+    [resumes] = stage.sent()
+    by_session = {one["session"]: one for one in resumes}
+    stage.say(*({"type": "resumed", "session": number, "last_id": 0} for number in "02"))
+    [[first, last]] = stage.sent()
+    refusal = {**failed(by_session["1"], "SERVER_DRAINING"), "retryable": True}
+    with pytest.raises(Broken):
+        stage.say(observed(first), refusal, observed(last))
+    assert all(isinstance(stage.told[number][0], StepResult) for number in (0, 2))

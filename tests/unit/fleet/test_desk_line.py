@@ -15,6 +15,7 @@ from openenv.errors import CapacityReached, FactoryFailed, ServerDraining
 from openenv.fleet.counter import Counter
 from openenv.fleet.desk import Desk
 from openenv.fleet.desk_line import DeskLine
+from openenv.fleet.messages import Here, News
 
 
 class Leases:
@@ -100,6 +101,21 @@ async def test_places_are_those_of_all_workers(office: Office) -> None:
     assert await waiting == [1]
     assert office.counts == (2, 0, [0, 2])
     assert (first.taken, second.taken) == (0, 2)
+
+
+async def test_the_places_of_a_worker_that_ends_are_kept_for_the_next_one(office: Office) -> None:
+    first, second = office.lines
+    await claim(first)
+    waiting = asyncio.create_task(claim(second, 600.0))
+    await settled()
+    first.leave()
+    first.give_back()  # its session is only suspended
+    await settled()
+    assert office.counts == (2, 1, [1, 1])
+    assert not waiting.done()
+    office.desk.joined(0, office.counters[0], Here(0, [], News(2, True)))  # where it turns out to be gone
+    await waiting
+    assert office.counts == (2, 0, [0, 2])
 
 
 async def test_who_gives_up_at_any_moment_keeps_no_place(office: Office) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from openenv.fleet import switch as switch_module
 from openenv.fleet.door import Door
 from openenv.fleet.route import Route
 from openenv.fleet.switch import Neighbours, Switch
@@ -132,6 +133,21 @@ async def test_what_names_no_worker_stays_here(endpoint: Endpoint, paths: list[s
         client.switch.take(frame)
     assert client.here.frames == odd
     assert not endpoint.carriers
+    await client.switch.leave()
+
+
+async def test_an_array_of_too_many_opens_holds_up_its_own_client_alone_and_only_until_one_is_placed(
+    endpoint: Endpoint, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch_module, "_MOST_OPENING", 4)
+    client = Client(paths, JSON)
+    opens = [json.dumps({"type": "open", "nonce": f"n{number}"}) for number in range(12)]
+    waits = client.switch.take(f"[{','.join(opens)}]")
+    assert waits is not None
+    for _ in opens:
+        await client.next()  # all are placed and answered before it is waited for
+    await asyncio.wait_for(waits, 10)
+    assert endpoint.carriers[0].frames == opens
     await client.switch.leave()
 
 

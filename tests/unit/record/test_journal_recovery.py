@@ -9,6 +9,7 @@ import pytest
 from tests.unit.record.journals import a_session, an_answer, files, opened, written
 
 from openenv.record import Entry, Journal, Recovered, SessionEnded, Snapshotted
+from openenv.record.recovery import KEPT_REASONS
 
 
 async def recovered(directory: Path, *entries: Entry) -> tuple[Recovered, list[int]]:
@@ -28,6 +29,17 @@ async def test_sessions_that_ended_are_not_recovered(tmp_path: Path) -> None:
     ended = [a_session("a"), an_answer(1, "reset", "a"), an_answer(2, "close", "a"), SessionEnded("a", "closed", 3.0)]
     await written(tmp_path, *ended, a_session("b"), a_session("c"), SessionEnded("b", "idle", 4.0))
     assert list(Journal.recover(tmp_path)) == ["c"]
+    journal = opened(tmp_path)
+    assert (list(journal.recovered), journal.reasons) == (["c"], {"b": "idle"})
+    await journal.aclose()
+
+
+async def test_of_sessions_that_ended_the_last_reasons_are_known(tmp_path: Path) -> None:
+    many = [SessionEnded(str(number), "idle", 1.0) for number in range(KEPT_REASONS + 2)]
+    await written(tmp_path, a_session("open"), *many)
+    journal = opened(tmp_path)
+    assert list(journal.reasons) == [str(number) for number in range(2, KEPT_REASONS + 2)]
+    await journal.aclose()
 
 
 async def test_the_current_episode_begins_at_the_last_reset(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,43 @@ def test_a_child_that_heeds_nothing_is_killed_with_what_it_started(runtime_of, t
         assert poller.poll(30_000), "a process that it started lives on"
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize("drained", [False, True])
+def test_what_an_ended_child_left_behind_ends_with_it(runtime_of, tmp_path: Path, drained: bool) -> None:
+    os.mkfifo(tmp_path / "alive")
+    lines = (
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(0))\n    "
+        f"kept = open({str(tmp_path / 'alive')!r}, 'w')\n    "
+        "os.fork() and lifeline.report_ready('http://here')\n    "
+        "threading.Event().wait()"
+    )
+    reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        server = runtime_of(lines).start()
+        if drained:
+            server.drain(60.0)
+        else:
+            os.kill(server.pid, signal.SIGKILL)
+        assert server.wait() == (0 if drained else -signal.SIGKILL)
+        poller = select.poll()
+        poller.register(reader, 0)
+        assert poller.poll(30_000), "a process that it started lives on, and may hold its sockets"
+    finally:
+        os.close(reader)
+
+
+def test_a_child_that_two_drain_is_asked_once(runtime_of) -> None:
+    lines = (
+        "asked = threading.Semaphore(0)\n    "
+        "signal.signal(signal.SIGTERM, lambda *_: asked.release())\n    " + LISTENS + "asked.acquire()\n    "
+        "os._exit(7 if asked.acquire(timeout=0.5) else 0)"
+    )
+    server = runtime_of(lines).start()
+    with ThreadPoolExecutor(2) as threads:
+        for drained in [threads.submit(server.drain, 60.0) for _ in range(2)]:
+            drained.result()
+    assert server.wait() == 0
 
 
 def test_a_child_that_is_let_go_and_stays_kills_itself(runtime_of, tmp_path: Path) -> None:

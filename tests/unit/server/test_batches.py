@@ -25,6 +25,7 @@ from openenv.protocol import (
     is_batch,
 )
 from openenv.server import carrier as carrier_module
+from openenv.session import prompt as prompt_module
 
 each_form = pytest.mark.parametrize("form", [JSON, MSGPACK])
 each_place = pytest.mark.parametrize("isolation", ["thread", "inline"])
@@ -284,3 +285,34 @@ async def test_a_connection_that_ends_while_an_array_runs_leaves_its_sessions_to
             (names[0], 3): 2,
         }
         assert cls.ledger.count("step") == 3
+
+
+async def test_who_waits_for_fewer_requests_goes_on_also_when_all_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrier_module, "_MOST_UNANSWERED", 2)
+    async with Carried(world()) as carried:
+        wire = carried.connect()
+        waits = wire.take(*(step_of(session="nobody", id=number) for number in range(1, 5)))
+        assert waits is not None
+        assert len(await wire.replies(4)) == 4
+        await until(lambda: not wire.carrier._tasks)
+        async with asyncio.timeout(20):
+            await waits
+
+
+async def test_other_connections_have_their_turn_in_the_middle_of_a_long_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_module, "AT_ONCE_S", -1.0)  # one step is long already
+    async with Carried(world(isolation="inline")) as carried:
+        wire, other = carried.connect(), carried.connect()
+        names = await wire.open(2)
+        [beside] = await other.open(1, first=2)
+        wire_frames = len(wire.frames)
+        waits = wire.take(*(step_of(session=name, id=number) for number in (2, 3) for name in names))
+        assert waits is not None
+        assert len(wire.frames) == wire_frames + 1
+        assert other.take(step_of(session=beside, id=2)) is None, "answered while the array is under way"
+        async with asyncio.timeout(20):
+            await waits
+        found = await wire.replies(4)
+        assert [(one.session, one.id, value(one)) for one in found] == [
+            (name, number, number - 1) for number in (2, 3) for name in names
+        ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.session.worlds import Move, Seen, step_of, world
 
-from openenv.errors import ServerDraining
+from openenv.errors import EpisodeLost, ServerDraining
 from openenv.protocol import Reset
 from openenv.session import EnvironmentSpec, JournalOptions, Openings, Session, SessionEngine
 
@@ -57,6 +57,19 @@ async def test_an_open_that_comes_late_after_a_resume_opens_nothing_else(tmp_pat
     assert late is resumed
     assert late.token == before.token
     assert engine.active == 1
+    await engine.aclose()
+
+
+async def test_why_a_session_was_lost_is_known_to_the_next_server(tmp_path: Path) -> None:
+    cls = world()  # which promises nothing, so that it cannot be played again
+    engine, openings = await started(tmp_path, cls)
+    lost = await opened(openings)
+    await lost.reset(Reset(seed=3))
+    await engine.aclose()
+    engine, _ = await started(tmp_path, cls)
+    with pytest.raises(EpisodeLost) as gone:
+        await engine.recovery.find(lost.id, lost.token)
+    assert gone.value.details["reason"] == "server_stopped"
     await engine.aclose()
 
 

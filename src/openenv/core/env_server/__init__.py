@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.core.env_server.http_server import create_app, create_fastapi_app
@@ -32,14 +33,8 @@ __all__ = [
     "create_fastapi_app",
 ]
 
-
-def __getattr__(name: str) -> Any:  # clients import the types from here and must not load a web framework
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'openenv.core.env_server' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+# clients import the types from here and must not load a web framework
+__getattr__ = on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

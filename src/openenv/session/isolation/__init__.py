@@ -6,8 +6,9 @@ once, forks a worker within milliseconds, and sees to it that none outlives the 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
     from openenv.session.isolation.death import WorkerDied
@@ -28,10 +29,4 @@ _MODULES = {
     "WorkerSource": "source",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _MODULES)
