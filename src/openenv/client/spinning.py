@@ -8,8 +8,9 @@ from time import perf_counter
 
 __all__ = ["SPIN_S", "Spin", "give_way"]
 
-SPIN_S = 100e-6
-"""Longest busy wait, in seconds: what two sleeping processors take to wake each other, and a little more."""
+SPIN_S = 250e-6
+"""Longest busy wait, in seconds: a step of a fast environment and back, on a slow virtual machine. Much shorter ones
+end just before the answer comes, and then cost without helping."""
 
 _MOST_MISSES = 10  # where none helps, at most one wait in 1024 is a busy one
 _FORGIVES = 32  # after so many that helped in a row, one that did not is forgotten
