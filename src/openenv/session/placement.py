@@ -122,7 +122,9 @@ class SpeedRecord:
         with self._lock:
             self._under_way -= crowded is not None
             if cpu_s > kind.limit_s:
+                created = self._seen[CREATE] if kind is not CREATE else 0
                 self._restart()
+                self._seen[CREATE] = created  # nobody may ever create another one
                 return
             self._seen[kind] += 1
             self._waited += wall_s > SLOW_WALL_S and not crowded

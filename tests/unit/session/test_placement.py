@@ -93,6 +93,19 @@ def test_an_environment_that_waits_is_not_trusted_but_a_busy_machine_is_forgiven
         assert record.placement is expected
 
 
+def test_a_slow_step_does_not_ask_for_another_creation() -> None:
+    record = SpeedRecord()
+    record.record_threaded(CREATE, 0.0, 0.0)
+    record.record_threaded(STEP, 0.0, STEP.limit_s * 1.01)  # such as a collection of garbage in its thread
+    record.record_threaded(RESET, 0.0, 0.0)
+    steps(record, PROOF_STEPS)
+    assert record.placement is Placement.INLINE
+    record.record_threaded(CREATE, 0.0, CREATE.limit_s * 1.01)
+    record.record_threaded(RESET, 0.0, 0.0)
+    steps(record, PROOF_STEPS)
+    assert record.placement is Placement.THREAD
+
+
 def test_in_a_crowd_waiting_does_not_count() -> None:
     for crowd, expected in ((CROWD, Placement.THREAD), (CROWD + 1, Placement.INLINE)):
         record = SpeedRecord()
