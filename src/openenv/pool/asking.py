@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from openenv.errors import LocalProtocolError
 from openenv.protocol import Reset, Step
 
-__all__ = ["checked_timeout", "chosen", "reset_requests", "step_requests"]
+__all__ = ["chosen", "reset_requests", "step_requests"]
 
 
 def chosen(indices: Any, size: int) -> list[int]:
@@ -74,15 +73,6 @@ def reset_requests(
         seeds = [_seed(first + index) for index in at]
     own = dict(options or {})
     return [Reset(seed=one, timeout_s=timeout_s, options=own) for one in seeds]
-
-
-def checked_timeout(timeout_s: float | None) -> None:
-    """Raise ``LocalProtocolError`` for what is no time."""
-    if timeout_s is None:
-        return
-    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-    if not (is_number and timeout_s > 0 and math.isfinite(timeout_s)):
-        raise LocalProtocolError(f"timeout_s is a number of seconds greater than 0, not {timeout_s!r}")
 
 
 def _seed(seed: Any) -> int:

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from openenv.client import EnvClient
+from openenv.client.asking import check_time
 from openenv.client.options import MAX_MESSAGE_BYTES
 from openenv.errors import ConfigurationError, LocalProtocolError, OpenEnvError, SessionClosed
-from openenv.pool.asking import checked_timeout, chosen, reset_requests, step_requests
+from openenv.pool.asking import chosen, reset_requests, step_requests
 from openenv.pool.call import Call
 from openenv.pool.endpoint import Endpoint
 from openenv.pool.events import PoolEvent, Teller
@@ -323,7 +324,7 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         return call
 
     async def _new_call(self, at: list[int], timeout_s: float | None, opens_s: float = 0.0) -> Call:
-        checked_timeout(timeout_s)
+        check_time(timeout_s)
         await self.connect()
         limit_s = self._endpoints[0].options.message_timeout_s if timeout_s is None else timeout_s
         if limit_s is not None:

@@ -1,14 +1,15 @@
 """Where the next session of a class runs: on a thread of its own, or, proven fast, in the server's thread.
 
-The decision is made once per session, at its creation, and never changed for a live environment.
+The decision is made once for each environment, when it is created. One that lives stays where it is; a session whose
+class is deterministic may be given another one at a reset (``Rescue.has_better``).
 """
 
 from __future__ import annotations
 
+import resource
 import threading
 from dataclasses import dataclass
 from enum import Enum
-from resource import RUSAGE_THREAD, getrusage
 from time import thread_time
 
 __all__ = [
@@ -76,7 +77,7 @@ class SpeedRecord:
     one reset among them, none of which took more processor time than its kind's limit and nearly all of which
     took no longer than ``SLOW_WALL_S``. A slow call starts the proof anew, also after it succeeded: but since on a busy
     machine a call looks slow whose thread had to wait for a processor, in the server's thread the first one only makes
-    it look closely for the next ``WATCHED_CALLS``.
+    it look closely for the next ``WATCHED_CALLS``. What is known of creations outlives slow calls of other kinds.
     Calls may be recorded from any thread.
 
     Attributes:
@@ -152,13 +153,21 @@ class SpeedRecord:
             self.watched = WATCHED_CALLS
 
 
+_THIS_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)  # what only Linux tells
+
+
+def _waits() -> int | None:
+    """How often the calling thread has waited for anything but a processor; ``None``: the system does not tell."""
+    return None if _THIS_THREAD is None else resource.getrusage(_THIS_THREAD).ru_nvcsw
+
+
 class ThreadUse:
     """How the calling thread uses its processor, from when this was made."""
 
     def __init__(self) -> None:
-        self._cpu_s, self._waits = thread_time(), getrusage(RUSAGE_THREAD).ru_nvcsw
+        self._cpu_s, self._waits = thread_time(), _waits()
 
     def was_preempted(self, wall_s: float) -> bool:
-        """Whether, of the time since, it waited for a processor for the most part, and never for anything else."""
+        """Whether it is known that, of the time since, it waited for a processor for the most part, and for no more."""
         cpu_s = thread_time() - self._cpu_s
-        return cpu_s < min(wall_s / 2, SLOW_INLINE_S) and getrusage(RUSAGE_THREAD).ru_nvcsw == self._waits
+        return cpu_s < min(wall_s / 2, SLOW_INLINE_S) and self._waits is not None and _waits() == self._waits

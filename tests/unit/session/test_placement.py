@@ -36,6 +36,7 @@ from openenv.session.placement import (
     WATCHED_CALLS,
     Kind,
     SpeedRecord,
+    ThreadUse,
 )
 
 
@@ -91,6 +92,14 @@ def test_an_environment_that_waits_is_not_trusted_but_a_busy_machine_is_forgiven
         steps(record, waiting, SLOW_WALL_S * 1.01)
         steps(record, PROOF_STEPS - waiting)
         assert record.placement is expected
+
+
+def test_where_the_system_does_not_tell_of_a_thread_nothing_counts_as_preempted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ThreadUse().was_preempted(10.0)  # it used next to no time, and waited for nothing
+    monkeypatch.setattr("openenv.session.placement._THIS_THREAD", None)
+    assert not ThreadUse().was_preempted(10.0)
 
 
 def test_a_slow_step_does_not_ask_for_another_creation() -> None:
