@@ -18,7 +18,7 @@ USABLE := $(shell [ -x $(PY) ] && [ "`cat $(STAMP) 2>/dev/null`" = "$(CURDIR)" ]
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-runtimes lint types docs soak load bench lock format clean FORCE
+.PHONY: help venv demo test test-runtimes conformance lint types docs soak load bench lock format clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(STAMP) ## run all tests (ARGS="-k name" for some of them)
 
 test-runtimes: $(STAMP) ## run the tests that need a container engine or another runtime, one after another
 	@$(PY) -m pytest tests/runtimes -rs $(ARGS)
+
+conformance: $(STAMP) ## hold the MCP endpoint to the official suites (ARGS="--suite 2026-07-28 --scenario caching -v")
+	@$(PY) scripts/conformance.py $(ARGS)
 
 lint: $(STAMP) ## check style, format and the floors of the architecture
 	@$(PY) -m ruff check .

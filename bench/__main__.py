@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from bench import arrays, holding, playing, starting, stepping
+from bench import arrays, calling, holding, playing, starting, stepping
 from bench.comparing import Comparison
 from bench.measurement import Row, compare
 from bench.report import as_json, as_markdown, machine, show, write
@@ -18,6 +18,7 @@ _MEASUREMENTS = (
     *stepping.MEASUREMENTS,
     *playing.MEASUREMENTS,
     *arrays.MEASUREMENTS,
+    *calling.MEASUREMENTS,
     *starting.MEASUREMENTS,
     *holding.MEASUREMENTS,
 )

@@ -21,15 +21,20 @@
     │   ├── ServerDraining
     │   ├── NotRestorable
     │   └── EpisodeLost
+    ├── AccessDenied              who asks may not
+    │   ├── Unauthorized
+    │   └── Forbidden
     ├── EnvironmentFailure        the environment, or what was sent to it
     │   ├── FactoryFailed
     │   ├── ActionInvalid
+    │   │   └── InputNeeded           a tool asks the client something first
     │   ├── ResetNeeded
     │   ├── EpisodeDone
     │   ├── ExecutionFailed
     │   ├── StepTimeout
     │   ├── ObservationInvalid
-    │   └── RewardInvalid
+    │   ├── RewardInvalid
+    │   └── ToolsetUnavailable
     ├── TransportError            the way between client and server
     │   ├── ConnectFailed
     │   ├── ConnectionLost
@@ -52,6 +57,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ERRORS",
+    "AccessDenied",
     "ActionInvalid",
     "CapacityReached",
     "ConfigurationError",
@@ -63,6 +69,8 @@ __all__ = [
     "EpisodeLost",
     "ExecutionFailed",
     "FactoryFailed",
+    "Forbidden",
+    "InputNeeded",
     "InvalidJSON",
     "InvalidRequest",
     "LocalProtocolError",
@@ -86,7 +94,9 @@ __all__ = [
     "SessionNotFound",
     "StaleRequest",
     "StepTimeout",
+    "ToolsetUnavailable",
     "TransportError",
+    "Unauthorized",
     "UnknownType",
     "error_from_code",
 ]
@@ -285,6 +295,30 @@ class EpisodeLost(SessionError, ConnectionError):
     http_status = 410
 
 
+# Access ------------------------------------------------------------------------------------------
+
+
+class AccessDenied(OpenEnvError, PermissionError):
+    """Who asks may not do that."""
+
+    code = "ACCESS_DENIED"
+    http_status = 403
+    jsonrpc_code = -32000
+
+
+class Unauthorized(AccessDenied):
+    """No token was shown, or one that is wrong or has expired."""
+
+    code = "UNAUTHORIZED"
+    http_status = 401
+
+
+class Forbidden(AccessDenied):
+    """The role of the token does not include that, or the request came from a host or page that is not let in."""
+
+    code = "FORBIDDEN"
+
+
 # Environment -------------------------------------------------------------------------------------
 
 
@@ -312,6 +346,16 @@ class ActionInvalid(EnvironmentFailure, ValueError):
     v1_code = "VALIDATION_ERROR"
     http_status = 422
     jsonrpc_code = -32602
+
+
+class InputNeeded(ActionInvalid):
+    """A tool asks its caller something before it acts; the step has not counted.
+
+    ``details["requests"]`` holds what it asks, by name: ``method`` and ``params`` as MCP has them. The call is to be
+    made again with the answers, by the same names, in its ``inputs``.
+    """
+
+    code = "INPUT_NEEDED"
 
 
 class ResetNeeded(EnvironmentFailure):
@@ -361,6 +405,13 @@ class RewardInvalid(EnvironmentFailure):
     """
 
     code = "REWARD_INVALID"
+
+
+class ToolsetUnavailable(EnvironmentFailure):
+    """Tools of another server that the environment mounts cannot be reached, or are not what they were."""
+
+    code = "TOOLSET_UNAVAILABLE"
+    http_status = 502
 
 
 # Transport ---------------------------------------------------------------------------------------

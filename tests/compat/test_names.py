@@ -19,16 +19,29 @@ SRC = Path(openenv.__file__).resolve().parents[1]
 # Names each path has; a name means the same object everywhere.
 PATHS = {
     "openenv.core": [
-        "Action", "EnvClient", "Environment", "EnvironmentMetadata", "GenericAction", "GenericEnvClient", "Observation",
-        "OpenEnvError", "State", "StepResult", "SyncEnvClient", "Transform", "create_app", "create_fastapi_app",
+        "Action", "CallToolAction", "CallToolObservation", "EnvClient", "Environment", "EnvironmentMetadata",
+        "GenericAction", "GenericEnvClient", "ListToolsAction", "ListToolsObservation", "MCPClientBase",
+        "MCPEnvironment", "MCPToolClient", "Observation", "OpenEnvError", "State", "StepResult", "SyncEnvClient",
+        "Tool", "ToolError", "ToolErrorType", "Transform", "create_app", "create_fastapi_app",
     ],
     "openenv.core.client_types": ["StepResult", "ObsT", "StateT"],
     "openenv.core.env_client": ["EnvClient", "StepResult", "ActT", "ObsT", "StateT"],
     "openenv.core.generic_client": ["GenericAction", "GenericEnvClient"],
     "openenv.core.sync_client": ["SyncEnvClient"],
+    "openenv.core.mcp_client": [
+        "CallToolAction", "CallToolObservation", "GenericMCPObservation", "ListToolsAction", "ListToolsObservation",
+        "MCPClientBase", "MCPToolClient", "Tool", "ToolError",
+    ],
     "openenv.core.env_server": [
-        "Action", "Environment", "EnvironmentMetadata", "Observation", "State", "Transform", "create_app",
-        "create_fastapi_app",
+        "Action", "CallToolAction", "CallToolObservation", "Environment", "EnvironmentMetadata", "ListToolsAction",
+        "ListToolsObservation", "MCPEnvironment", "Observation", "State", "Tool", "ToolError", "ToolErrorType",
+        "Transform", "create_app", "create_fastapi_app",
+    ],
+    "openenv.core.env_server.mcp_environment": ["MCPEnvironment", "get_server_tools"],
+    "openenv.core.env_server.mcp_types": [
+        "CallToolAction", "CallToolObservation", "JsonRpcError", "JsonRpcErrorCode", "JsonRpcRequest",
+        "JsonRpcResponse", "ListToolsAction", "ListToolsObservation", "McpMethod", "RESERVED_TOOL_NAMES", "Tool",
+        "ToolError", "ToolErrorType", "WSMCPMessage", "WSMCPResponse",
     ],
     "openenv.core.env_server.types": ["Action", "EnvironmentMetadata", "Observation", "State"],
     "openenv.core.env_server.interfaces": [
@@ -54,6 +67,14 @@ SIGNATURES: dict[str, list[Any]] = {
         ("websocket_ping_interval_s", 20.0), ("websocket_ping_timeout_s", 20.0), ("provider", None), ("mode", None),
         ("headers", None),
     ],
+    "MCPToolClient": [
+        "base_url", ("connect_timeout_s", 10.0), "message_timeout_s", ("websocket_ping_interval_s", 20.0),
+        ("websocket_ping_timeout_s", 20.0), ("provider", None), ("mode", None), ("max_message_size_mb", 100.0),
+        ("headers", None),
+    ],
+    "MCPToolClient.list_tools": ["self", ("use_cache", True)],
+    "MCPToolClient.get_tool": ["self", "name"],
+    "MCPToolClient.has_tool": ["self", "name"],
     "EnvClient._step_payload": ["self", "action"],
     "EnvClient._parse_result": ["self", "payload"],
     "EnvClient._parse_state": ["self", "payload"],
@@ -107,7 +128,7 @@ def test_the_names_are_those_of_today() -> None:
     core = importlib.import_module("openenv.core")
     for name in ("Action", "Observation", "State", "EnvironmentMetadata", "SyncEnvClient", "Transform"):
         assert getattr(core, name) is getattr(openenv, name)
-    for name in ("Environment", "EnvClient", "StepResult"):
+    for name in ("Environment", "EnvClient", "MCPEnvironment", "StepResult"):
         assert issubclass(getattr(core, name), getattr(openenv, name))
     assert core.OpenEnvError is errors.OpenEnvError
 
@@ -125,6 +146,7 @@ def test_what_older_code_catches_is_still_caught() -> None:
         ("openenv.core", "pydantic fastapi uvicorn websockets"),
         ("openenv.core.client_types", "fastapi uvicorn websockets"),
         ("openenv.core.env_client", "fastapi uvicorn starlette"),
+        ("openenv.core.mcp_client", "fastapi uvicorn starlette websockets httpx mcp"),
         ("openenv.core.env_server.types", "fastapi uvicorn websockets"),
         ("openenv.core.env_server.interfaces", "fastapi uvicorn websockets"),
     ],

@@ -28,12 +28,16 @@ KINDS = SHOWN_ONLY | {
     ("python", "file"),
     ("python", "notebook"),
     ("text", "output"),
+    ("yaml", "file"),
 }
 OPTIONS_OF_OTHERS = {
     "--build-arg", "--detach", "--name", "--retry", "--retry-all-errors", "--retry-delay", "--rm", "--strict",
-    "--ws-ping-timeout", "--help",
+    "--transport", "--ws-ping-timeout", "--help",
 }  # fmt: skip
-BUILTINS = {"ConnectionError", "ImportError", "LookupError", "OSError", "RuntimeError", "TimeoutError", "ValueError"}
+BUILTINS = {
+    "ConnectionError", "ImportError", "LookupError", "OSError", "PermissionError", "RuntimeError", "TimeoutError",
+    "ToolError", "ValueError",
+}  # fmt: skip
 
 
 def name_of(page: Path) -> str:

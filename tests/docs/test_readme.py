@@ -37,9 +37,10 @@ def test_it_can_be_followed(tmp_path: Path) -> None:
         reader.follow(README)
     printed = {snippet: reader.printed.get(snippet.line) for snippet in SNIPPETS}
     scripts = [out for snippet, out in printed.items() if (snippet.language, snippet.mark) == ("python", "")]
-    assert len(scripts) == 2
-    assert re.fullmatch(r"return: -?[01]\.0\n", scripts[0] or "")
-    assert scripts[1] == "sticks on 20: True\n"
+    played, called, trained = scripts
+    assert re.fullmatch(r"return: -?[01]\.0\n", played or "")
+    assert re.search(r"/sessions/\w+/mcp'.*\n1 -0\.01\n", called or "")
+    assert trained == "sticks on 20: True\n"
     answers = (printed[only("console", "curl")] or "").splitlines()
     assert '"hint":"a number from 1 to 100"' in answers[0]
     assert re.search(r'"hint":"(higher|lower|right)"', answers[1])

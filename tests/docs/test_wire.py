@@ -51,7 +51,7 @@ def test_every_field_is_explained(kind: type[msgspec.Struct]) -> None:
         pytest.skip("v2 has no such message")
     if kind is Limits:
         tag = Hello.__struct_config__.tag
-    heading = f"{tag}, answered" if tag == "state" and issubclass(kind, Reply) else tag
+    heading = f"{tag}, answered" if tag in ("state", "outcome") and issubclass(kind, Reply) else tag
     (section,) = re.findall(rf"^### {heading}\n(.*?)(?=^##|\Z)", prose(PAGE), flags=re.MULTILINE | re.DOTALL)
     rows = set(re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE))
     fields = {field.encode_name for field in msgspec.structs.fields(kind)} - OF_ALL

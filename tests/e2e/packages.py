@@ -17,7 +17,7 @@ Client = SyncEnvClient[Any, Any, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "my-env"
-REQUIRED = {"gym": (), "coding": ("envs/coding",)}
+REQUIRED = {"gym": (), "coding": ("envs/coding",), "tools": ()}
 """Packages of this repository that a template's package depends on, beside openenv itself."""
 
 
@@ -111,5 +111,20 @@ def play_coding(client: Client) -> None:
     assert (right.reward, right.terminated, right.observation["mistake"]) == (1.0, True, "")
 
 
-PLAYS: dict[str, Callable[[Client], None]] = {"gym": play_gym, "coding": play_coding}
+def play_tools(client: Client) -> None:
+    first = client.reset(seed=1, lines=1)
+    assert first.metadata["task"].startswith("Fill the order: ")
+    called = client.step({"type": "call_tool", "tool_name": "pack_list", "arguments": {}})
+    (line,) = called.observation["result"]["data"]["lines"]
+    looked = client.step({"type": "call_tool", "tool_name": "look_up", "arguments": {"kind": line["kind"]}})
+    assert looked.reward == -0.01
+    products = looked.observation["result"]["structured_content"]["products"]
+    best = min((one for one in products if one["stock"] >= line["wanted"]), key=lambda one: one["cents"])
+    arguments = {"sku": best["sku"], "quantity": line["wanted"]}
+    assert not client.step({"type": "call_tool", "tool_name": "pack", "arguments": arguments}).done
+    shipped = client.step({"type": "call_tool", "tool_name": "ship", "arguments": {}})
+    assert (shipped.reward, shipped.terminated, shipped.observation["error"]) == (1.0, True, None)
+
+
+PLAYS: dict[str, Callable[[Client], None]] = {"gym": play_gym, "coding": play_coding, "tools": play_tools}
 """One episode to its end, for each template."""

@@ -26,6 +26,21 @@ from openenv.errors import EpisodeLost, OpenEnvError
 
 pytestmark = pytest.mark.e2e
 
+TOOLS = """
+from typing import Annotated
+from pydantic import Field
+from openenv import Observation, ToolEnvironment, tool
+
+class Guess(ToolEnvironment):
+    def reset(self):
+        return Observation()
+
+    @tool
+    def guess(self, number: Annotated[int, Field(ge=1)], hint: str = "") -> str:
+        \"\"\"Guess it.\"\"\"
+        return "no"
+"""
+
 CLI = "import sys; from openenv.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -237,6 +252,17 @@ def test_info_of_a_path_and_of_a_url_agree(tmp_path: Path) -> None:
     assert told[0].stdout == told[1].stdout
     for expected in ("Counter", "v1, v2", "0 of 64 taken", "8 MiB", "amount", "no, 1", "total", "integer"):
         assert expected in told[0].stdout
+
+
+def test_info_of_an_environment_with_tools_lists_them(tmp_path: Path) -> None:
+    guess = write(tmp_path / "guess.py", TOOLS)
+    shown = subprocess.run(
+        [sys.executable, "-c", CLI, "info", str(guess)], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    ).stdout
+    assert "number: integer (>= 1)" in shown
+    assert "hint?: string" in shown
+    assert "Guess it." in shown
+    assert "CallToolAction" not in shown
 
 
 def test_info_of_nothing_is_one_line() -> None:

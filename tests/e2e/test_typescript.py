@@ -14,10 +14,12 @@ from tests.docs.snippets import ROOT, snippets_of
 from tests.e2e.cutting_proxy import cutting
 from tests.e2e.typescript_package import DEADLINE_S, SOURCE, Package, build
 from tests.e2e.typescript_values import VALUES, Mirror
+from tests.unit.client.tool_worlds import Guessing
 
 from openenv import Action, Environment, Observation, State
 from openenv.app import create_app
 from openenv.errors import ERRORS
+from openenv.server.access import AccessOptions, Role
 from openenv.testing import serving
 
 PAGE = ROOT / "docs" / "how-to" / "typescript-client.md"
@@ -110,6 +112,12 @@ def test_it_is_told_why_an_episode_is_lost(package: Package) -> None:
 def test_every_value_comes_back_as_it_went(package: Package, encoding: str) -> None:
     with serving(create_app(Mirror)) as url:
         assert package.run("test/live/values.ts", url, encoding) == f"{len(VALUES)}\n"
+
+
+def test_it_calls_tools_where_a_token_is_asked_for(package: Package) -> None:
+    token = "the-token-of-a-trainer"
+    with serving(create_app(Guessing, auth=AccessOptions(tokens={Role.ORCHESTRATOR: token}))) as url:
+        assert package.run("test/live/tools.ts", url, token) == "played\n"
 
 
 # Cuts ---------------------------------------------------------------------------------------------

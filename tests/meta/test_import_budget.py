@@ -88,3 +88,47 @@ def test_beginning_is_light(name: str) -> None:
 def test_the_probe_sees_what_is_loaded() -> None:
     assert {"sqlite3", "yaml"} <= loaded("import sqlite3, yaml")
     assert len(loaded("from openenv import create_app")) > STARTS["client"].most
+
+
+PLAYED = """
+import asyncio, json
+from openenv import Action, Environment, Observation, State, create_app
+
+class Plain(Environment[Action, Observation, State]):
+    def reset(self): return Observation()
+    def step(self, action): return Observation(reward=1.0)
+    state = property(lambda self: State())
+
+async def main():
+    app, life, up = create_app(Plain), asyncio.Queue(), asyncio.Event()
+    async def note(message): up.set()
+    await life.put({"type": "lifespan.startup"})
+    living = asyncio.create_task(app({"type": "lifespan"}, life.get, note))
+    await up.wait()
+    up.clear()
+    for method, path, body in REQUESTS:
+        answer = []
+        async def receive(): return {"type": "http.request", "body": json.dumps(body).encode()}
+        async def send(message): answer.append(message)
+        kind = [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
+        await app({"type": "http", "method": method, "path": path, "headers": kind}, receive, send)
+        assert answer[0]["status"] == 200, answer
+    await life.put({"type": "lifespan.shutdown"})
+    await living
+"""
+PLAYS = [("POST", "/reset", {}), ("POST", "/step", {"action": {}}), ("GET", "/state", {}), ("GET", "/ready", {})]
+GREETS = (
+    "POST",
+    "/mcp",
+    {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}},
+)
+OF_MCP = ("openenv.mcp", "openenv.mounts", "openenv.server.mcp.", "openenv.tools.", "openenv.environment.tool_")
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_mcp_costs_nothing_to_a_server_that_is_not_asked_for_it(is_asked: bool) -> None:
+    requests = [*PLAYS, GREETS] if is_asked else PLAYS
+    code = PLAYED.replace("REQUESTS", repr(requests))
+    found = {name for name in loaded(f"{code}\nasyncio.run(main())") if name.startswith(OF_MCP)}
+    found.discard("openenv.tools.modes")
+    assert bool(found) == is_asked, sorted(found)

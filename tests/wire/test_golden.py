@@ -23,9 +23,11 @@ GOLDEN = Path(__file__).parent / "golden"
 CLIENTS = {"v1": V1ClientCodec, "v2": V2ClientCodec}
 SERVERS = {"v1": V1ServerCodec, "v2": V2ServerCodec}
 OPENING = messages.Open | messages.Resume
-REQUESTS = OPENING | messages.Reset | messages.Step | messages.GetState | messages.Close | messages.Mcp
+ASKED = messages.GetState | messages.GetOutcome | messages.GrantAgent
+REQUESTS = OPENING | messages.Reset | messages.Step | ASKED | messages.Close | messages.Mcp
 NOTICES = messages.Hello | messages.Queued | messages.Progress | messages.Ended
-ANSWERS = messages.Opened | messages.Resumed | Observed | messages.StateIs | messages.Closed | messages.McpReply
+TOLD = messages.StateIs | messages.OutcomeIs | messages.AgentGranted
+ANSWERS = messages.Opened | messages.Resumed | Observed | TOLD | messages.Closed | messages.McpReply
 REPLIES = NOTICES | ANSWERS | Failed
 
 
@@ -106,8 +108,9 @@ def test_every_message_has_a_golden_frame(version: str) -> None:
     only_in = {
         "v1": {("request", "mcp"), ("reply", "mcp")},
         "v2": {
-            *(("request", name) for name in ("open", "resume")),
+            *(("request", name) for name in ("open", "resume", "outcome", "grant_agent")),
             *(("reply", name) for name in ("hello", "opened", "resumed", "queued", "progress", "ended", "closed")),
+            *(("reply", name) for name in ("outcome", "agent_granted")),
         },
     }
     other = {"v1": "v2", "v2": "v1"}[version]

@@ -78,6 +78,8 @@ export class Connection<E extends EnvTypes = AnyEnv> {
       begin: () => this.begin(options),
       send: (frame) => this.#send(frame),
       wake: () => this.#retry(),
+      has: (feature) => this.#hello?.features.includes(feature) ?? false,
+      url: this.#settings.url,
       messageTimeoutS: this.#settings.messageTimeoutS,
     });
   }
@@ -136,9 +138,9 @@ export class Connection<E extends EnvTypes = AnyEnv> {
   // The link -----------------------------------------------------------------------------------------------------
 
   #connect(): void {
-    const { url, connectTimeoutS, socketClass } = this.#settings;
+    const { url, connectTimeoutS, socketClass, token } = this.#settings;
     try {
-      this.#link = new Link(socketClass, url, this.#subprotocols, connectTimeoutS, {
+      this.#link = new Link(socketClass, url, this.#subprotocols, connectTimeoutS, token, {
         onhello: (hello) => this.#greeted(hello),
         onreply: (reply) => this.#received(reply),
         onloss: (loss) => this.#lost(loss),

@@ -97,12 +97,21 @@ export class EpisodeLost extends SessionError {
   }
 }
 
+/** Who asks may not do that. */
+export class AccessDenied extends OpenEnvError {}
+/** No token was shown, or one that is wrong or has expired. */
+export class Unauthorized extends AccessDenied {}
+/** The role of the token does not include that, or the request came from a host or page that is not let in. */
+export class Forbidden extends AccessDenied {}
+
 /** The environment failed, or could not take what was sent to it. */
 export class EnvironmentFailure extends OpenEnvError {}
 /** The environment could not be built. */
 export class FactoryFailed extends EnvironmentFailure {}
 /** The action, or an argument, does not fit; the environment did not move. `details.errors` has one entry a field. */
 export class ActionInvalid extends EnvironmentFailure {}
+/** A tool asks its caller something first; nothing has happened. `details.requests` says what, by name. */
+export class InputNeeded extends ActionInvalid {}
 /** `step` before `reset`. */
 export class ResetNeeded extends EnvironmentFailure {}
 /** `step` after the episode's end. */
@@ -115,6 +124,9 @@ export class StepTimeout extends EnvironmentFailure {}
 export class ObservationInvalid extends EnvironmentFailure {}
 /** The step has counted, but its reward is not a finite number; `details` has `done` and `observation`. */
 export class RewardInvalid extends EnvironmentFailure {}
+
+/** Tools of another server that the environment mounts cannot be reached, or are not what they were. */
+export class ToolsetUnavailable extends EnvironmentFailure {}
 
 /** The way between client and server failed. */
 export class TransportError extends OpenEnvError {
@@ -163,15 +175,20 @@ export const ERRORS: Readonly<Record<string, ErrorClass>> = {
   SERVER_DRAINING: ServerDraining,
   NOT_RESTORABLE: NotRestorable,
   EPISODE_LOST: EpisodeLost,
+  ACCESS_DENIED: AccessDenied,
+  UNAUTHORIZED: Unauthorized,
+  FORBIDDEN: Forbidden,
   ENVIRONMENT_ERROR: EnvironmentFailure,
   FACTORY_ERROR: FactoryFailed,
   VALIDATION_ERROR: ActionInvalid,
+  INPUT_NEEDED: InputNeeded,
   RESET_NEEDED: ResetNeeded,
   EPISODE_DONE: EpisodeDone,
   EXECUTION_ERROR: ExecutionFailed,
   STEP_TIMEOUT: StepTimeout,
   OBSERVATION_INVALID: ObservationInvalid,
   REWARD_INVALID: RewardInvalid,
+  TOOLSET_UNAVAILABLE: ToolsetUnavailable,
   TRANSPORT_ERROR: TransportError,
   CONNECT_FAILED: ConnectFailed,
   CONNECTION_LOST: ConnectionLost,

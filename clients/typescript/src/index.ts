@@ -1,9 +1,10 @@
 /** Drives OpenEnv environments over WebSocket. */
 
+export type { AgentAccess, McpServer } from "./agent.ts";
 export { Connection, connect } from "./connection.ts";
 export type { Dtype, NumberArray } from "./dtype.ts";
 export * from "./errors.ts";
-export type { WebSocketClass, WebSocketLike } from "./link.ts";
+export type { WebSocketClass, WebSocketInit, WebSocketLike } from "./link.ts";
 export type { Encoding, Hello, Limits } from "./messages.ts";
 export type { ConnectOptions } from "./options.ts";
 export { Session } from "./session.ts";
@@ -16,6 +17,7 @@ export type {
   StepOptions,
   StepResult,
 } from "./session.ts";
+export type { CallOptions, EpisodeOutcome, ToolInfo, ToolObservation } from "./tools.ts";
 export {
   Complex,
   DateTime,

@@ -17,7 +17,13 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
 }
 
-export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
+/** What a WebSocket is made with where there are headers to send. */
+export interface WebSocketInit {
+  readonly protocols: string[];
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export type WebSocketClass = new (url: string, protocols: string[] | WebSocketInit) => WebSocketLike;
 
 /** Why a link is gone. `isEstablished` tells whether it once stood, or the server was not reached at all. */
 export interface Loss {
@@ -58,13 +64,16 @@ export class Link {
     url: string,
     subprotocols: readonly string[],
     timeoutS: number,
+    token: string | undefined,
     events: LinkEvents,
   ) {
     this.#url = url;
     this.#events = events;
     this.#greetingTimer = setTimeout(() => this.drop(`no greeting within ${timeoutS} s`), timeoutS * 1000);
     try {
-      this.#socket = new socketClass(url, [...subprotocols]);
+      const protocols = [...subprotocols];
+      const headers = { Authorization: `Bearer ${token}` };
+      this.#socket = new socketClass(url, token === undefined ? protocols : { protocols, headers });
     } catch (error) {
       // a URL or a class that the platform does not take
       clearTimeout(this.#greetingTimer);

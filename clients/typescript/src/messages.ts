@@ -21,6 +21,8 @@ export type Request =
       readonly options?: Readonly<Record<string, unknown>>;
     }
   | { readonly type: "state" }
+  | { readonly type: "outcome" }
+  | { readonly type: "grant_agent" }
   | { readonly type: "close" };
 
 /** What a server allows. */
@@ -70,14 +72,37 @@ export interface Failed extends Addressed {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+export interface Opened extends Addressed {
+  readonly type: "opened";
+  readonly nonce: string;
+  readonly token: string;
+  readonly lease_s: number;
+  readonly mcp_url?: string;
+  readonly agent_token?: string;
+}
+
+export interface OutcomeIs extends Addressed {
+  readonly type: "outcome";
+  readonly phase: string;
+  readonly episode_id: string | null;
+  readonly steps: number;
+  readonly reward: number | boolean | null;
+  readonly total_reward: number;
+  readonly done: boolean;
+  readonly terminated: boolean;
+  readonly truncated: boolean;
+}
+
 export type Reply =
   | Hello
-  | (Addressed & { readonly type: "opened"; readonly nonce: string; readonly token: string; readonly lease_s: number })
+  | Opened
   | (Addressed & { readonly type: "resumed"; readonly last_id: number; readonly lease_s: number })
   | (Addressed & { readonly type: "queued"; readonly nonce: string; readonly position: number })
   | (Addressed & { readonly type: "progress"; readonly elapsed_s: number })
   | Observed
   | (Addressed & { readonly type: "state"; readonly state: unknown })
+  | OutcomeIs
+  | (Addressed & { readonly type: "agent_granted"; readonly mcp_url: string; readonly token: string })
   | (Addressed & { readonly type: "closed" })
   | (Addressed & { readonly type: "ended"; readonly reason: string; readonly message: string })
   | Failed;
@@ -120,6 +145,8 @@ const NEEDED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   progress: { elapsed_s: "number" },
   observation: { observation: "object", done: "boolean" },
   state: {},
+  outcome: { phase: "string", steps: "number", total_reward: "number", done: "boolean" },
+  agent_granted: { mcp_url: "string", token: "string" },
   closed: {},
   ended: { reason: "string", message: "string" },
   error: { code: "string", message: "string" },

@@ -16,6 +16,11 @@ export interface ConnectOptions {
   readonly livenessTimeoutS?: number;
   /** Seconds to wait for any answer; then the episode is given up. Default: none. */
   readonly messageTimeoutS?: number;
+  /**
+   * What a server that was started with `--auth` wants to see. It travels in a header, which node, Deno and Bun can
+   * send with a WebSocket, and browsers cannot.
+   */
+  readonly token?: string;
   /** The WebSocket class to use. Default: the platform's. */
   readonly WebSocket?: WebSocketClass;
   /** Numbers from 0 to 1, for the pauses between tries to connect. Default: Math.random. */
@@ -29,6 +34,7 @@ export interface Settings {
   readonly reconnectTimeoutS: number;
   readonly livenessTimeoutS: number;
   readonly messageTimeoutS: number | undefined;
+  readonly token: string | undefined;
   readonly socketClass: WebSocketClass;
   readonly random: () => number;
 }
@@ -57,6 +63,7 @@ export function settingsOf(url: string, options: ConnectOptions): Settings {
     livenessTimeoutS: seconds("livenessTimeoutS", options.livenessTimeoutS, 20),
     messageTimeoutS:
       options.messageTimeoutS === undefined ? undefined : seconds("messageTimeoutS", options.messageTimeoutS, 0),
+    token: tokenOf(options.token),
     socketClass,
     random: options.random ?? Math.random,
   };
@@ -68,6 +75,11 @@ export function seconds(name: string, value: number | undefined, otherwise: numb
     throw new ConfigurationError(`${name} must be a number above 0 and at most ${LONGEST_S}, not ${found}`);
   }
   return found;
+}
+
+function tokenOf(token: string | undefined): string | undefined {
+  if (token === undefined || /^[!-~]+$/.test(token)) return token;
+  throw new ConfigurationError("a token is a text without spaces, of ASCII characters");
 }
 
 function webSocketUrl(url: string): string {

@@ -1,10 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A session: the life of one environment on the server, driven by reset, step and state. */
 
-import { EpisodeLost, RemoteProtocolError } from "./errors.ts";
+import type { AgentAccess } from "./agent.ts";
+import { accessOf } from "./agent.ts";
+import { EpisodeLost, LocalProtocolError, RemoteProtocolError } from "./errors.ts";
 import type { Life } from "./life.ts";
 import type { Frame, Observed, Reply, Request } from "./messages.ts";
 import { seconds } from "./options.ts";
+import { callOf, outcomeOf, toolsOf, valueOf } from "./tools.ts";
+import type { CallOptions, EpisodeOutcome, ToolInfo, ToolObservation } from "./tools.ts";
 
 /** The types of an environment, as `openenv-types` writes them. */
 export interface EnvTypes {
@@ -74,6 +78,9 @@ export interface Carrier {
   send(frame: Frame): void;
   /** See to it that there is a connection again. */
   wake(): void;
+  /** Whether the server has an optional part of the protocol. */
+  has(feature: string): boolean;
+  readonly url: string;
   readonly messageTimeoutS: number | undefined;
 }
 
@@ -134,6 +141,47 @@ export class Session<E extends EnvTypes = AnyEnv> {
     return expect("state", await this.#ask({ type: "state" }, given)).state;
   }
 
+  /** What has come of the episode so far, whoever took its steps. */
+  async outcome(given: RequestOptions = {}): Promise<EpisodeOutcome> {
+    return outcomeOf(expect("outcome", await this.#askFor("outcome", { type: "outcome" }, given)));
+  }
+
+  /** What an agent needs to play the running episode over MCP, or the first if none was begun. */
+  async agentAccess(given: RequestOptions = {}): Promise<AgentAccess> {
+    const granted = expect("agent_granted", await this.#askFor("agent", { type: "grant_agent" }, given));
+    return accessOf(this.#carrier.url, granted.mcp_url, granted.token);
+  }
+
+  /** The tools of an environment that has some. That is no step, and legal before a reset too. */
+  async listTools(given: RequestOptions = {}): Promise<readonly ToolInfo[]> {
+    const reply = await this.#ask({ type: "step", action: { type: "list_tools" } }, given);
+    return toolsOf(expect("observation", reply).observation);
+  }
+
+  /** Call a tool: a step, also where the tool fails or there is none of that name. */
+  async call(
+    name: string,
+    args: Readonly<Record<string, unknown>> = {},
+    given: CallOptions = {},
+  ): Promise<StepResult<ToolObservation>> {
+    const { timeoutS } = given;
+    const request: Request = {
+      type: "step",
+      action: callOf(name, args, given),
+      ...(timeoutS !== undefined && { timeout_s: timeoutS }),
+    };
+    return resultOf(expect("observation", await this.#ask(request, given)));
+  }
+
+  /** Call a tool and give what it returned. Throws an ExecutionFailed if it failed; `details.error_type` says how. */
+  async callTool(
+    name: string,
+    args: Readonly<Record<string, unknown>> = {},
+    given: CallOptions = {},
+  ): Promise<unknown> {
+    return valueOf(name, (await this.call(name, args, given)).observation);
+  }
+
   /** End the session. Safe to call twice, and after the episode was lost. */
   close(): Promise<void> {
     const life = this.#life;
@@ -144,6 +192,11 @@ export class Session<E extends EnvTypes = AnyEnv> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #askFor(feature: string, request: Request, given: RequestOptions): Promise<Reply> {
+    if (this.#carrier.has(feature)) return this.#ask(request, given);
+    return Promise.reject(new LocalProtocolError(`this server is older and has no "${feature}"`));
   }
 
   async #reopen(): Promise<void> {

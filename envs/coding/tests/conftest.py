@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from envs.coding.tests.tool_worlds import CONTAINED, Player, Shop
 
-from openenv.sandbox import Guarantee, probe
 from openenv_coding import CodingAction, CodingObservation
 from openenv_coding.server.environment import CodingEnvironment
-
-CONTAINED = [
-    finding.level.value
-    for finding in probe()
-    if finding.available and finding.guarantees >= {Guarantee.NO_HOST_FILES, Guarantee.PROCESSES}
-]
-"""Levels at which code may be run that is meant to do harm."""
 
 Run = Callable[..., CodingObservation]
 
@@ -53,3 +46,21 @@ def run(env: CodingEnvironment) -> Run:
         return env.step(CodingAction(code=code, **fields))
 
     return step
+
+
+@pytest.fixture
+def shops(kind: str) -> Iterator[Callable[..., Player]]:
+    """Makes tool environments whose code runs where ``kind`` says."""
+    with contextlib.ExitStack() as stack:
+
+        def made(base: Any = Shop, **members: Any) -> Player:
+            environment = type(base.__name__, (base,), {"sandbox": kind, **members})()
+            stack.callback(environment.close)
+            return Player(environment)
+
+        yield made
+
+
+@pytest.fixture
+def shop(shops: Callable[..., Player]) -> Player:
+    return shops()

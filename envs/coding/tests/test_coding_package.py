@@ -132,4 +132,4 @@ def test_the_episode_of_the_readme(
 def test_the_other_snippets_of_the_readme(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     for snippet in re.findall(r"```python\n(from .*?)```", README, flags=re.DOTALL):
         exec(snippet, {})
-    assert capsys.readouterr().out == "0.0\n1.0\n"
+    assert capsys.readouterr().out == "0.0\n1.0\n130\n"

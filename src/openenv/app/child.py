@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -45,13 +44,13 @@ class _End:
 def main() -> int:
     """Serve what the arguments say until the parent lets go; returns the exit code.
 
-    The arguments are the lifeline's file descriptor, the parent's process id, and a JSON object: ``app``, ``name``,
-    ``import_roots``, and if wanted ``sessions``, ``host``, ``port``, ``debug``, ``sockets``; of one of several
-    workers also ``worker``, as ``fleet.Supervisor`` gives it.
+    Its arguments are the lifeline's file descriptor and the parent's process id. The lifeline brings the rest:
+    ``app``, ``name``, ``import_roots``, and if wanted ``credentials`` (where they come from), ``sessions``, ``host``,
+    ``port``, ``debug``, ``sockets``; of one of several workers also ``worker``, as ``fleet.Supervisor`` gives it.
     """
-    fd, parent, raw = sys.argv[1:4]
-    arguments = json.loads(raw)
+    fd, parent = sys.argv[1:3]
     lifeline = Lifeline(int(fd), int(parent))
+    arguments = lifeline.receive()
     end = _End()
     if "worker" in arguments:  # which is told to stop by a signal: this is the death of its supervisor
         lifeline.watch(lambda: _bereft(int(parent), arguments["worker"]["paths"]), 0.0)
@@ -73,8 +72,16 @@ def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
     from openenv.app.load import SessionOptions, load_app
     from openenv.app.resolve import Local
     from openenv.app.serve import serve
+    from openenv.environment import CredentialSource
 
-    local = Local(arguments["name"], arguments["app"], tuple(arguments["import_roots"]))
+    sources = tuple(CredentialSource(**one) for one in arguments.get("credentials", ()))
+    local = Local(
+        arguments["name"],
+        arguments["app"],
+        tuple(arguments["import_roots"]),
+        credentials=sources,
+        mcp_servers=tuple(arguments.get("mcp_servers", ())),
+    )
     app = load_app(local, SessionOptions.of(**arguments.get("sessions", {})))
 
     def ready(listening: Listening) -> None:

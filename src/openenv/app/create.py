@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from openenv.environment import Isolation
-from openenv.server import MAX_MESSAGE_BYTES, build_app
+from openenv.server import MAX_MESSAGE_BYTES, AccessOptions, build_app
 from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, JournalOptions, SessionEngine
+from openenv.settings import load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from openenv.record import JournalMode
+    from openenv.tools import Mode
 
 __all__ = ["create_app"]
 
@@ -34,6 +36,9 @@ def create_app(
     isolation: Isolation | None = None,
     journal: str | os.PathLike[str] | None = None,
     journal_mode: JournalMode = "relaxed",
+    auth: AccessOptions | None = None,
+    mode: Mode | None = None,
+    credentials: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """An ASGI application that serves an environment over HTTP and WebSocket.
 
@@ -58,6 +63,10 @@ def create_app(
             snapshots, then survive the server. ``None``: none is kept.
         journal_mode: ``relaxed``: a reply leaves once what it says is written, which survives ``kill -9``;
             ``durable``: once it is on the disk, which survives a power failure.
+        auth: Who may do what; ``None``: whoever reaches it may do everything.
+        mode: ``simulation``: for training and evaluation. ``production``: for real, so that there are tools over MCP
+            and nothing that controls episodes. ``None``: what ``OPENENV_MODE`` says, else ``simulation``.
+        credentials: Secrets for the environment, by name. ``openenv serve`` reads those that ``openenv.yaml`` names.
 
     Raises:
         ConfigurationError: ``env`` is an instance, a type is no pydantic model, the class does not support that
@@ -69,5 +78,8 @@ def create_app(
     )
     if journal is not None:
         engine.journal = JournalOptions(journal, journal_mode)
+    if credentials:
+        engine.equip(credentials=credentials)
     engine.workers.module = sys._getframe(1).f_globals.get("__name__")
-    return build_app(engine, max_message_bytes=max_message_bytes)
+    chosen = mode or load_settings(only=("mode",)).mode
+    return build_app(engine, max_message_bytes=max_message_bytes, auth=auth, mode=chosen)

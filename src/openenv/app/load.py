@@ -7,24 +7,27 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from openenv.app.create import create_app
 from openenv.app.resolve import Local, split_file
-from openenv.environment import Environment, EnvironmentPlan, Isolation
+from openenv.environment import Environment, EnvironmentPlan, Isolation, read_credentials
 from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
+from openenv.server import AccessOptions, Role
 from openenv.session import JournalOptions, SessionEngine, WorkerOptions
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from openenv.record import JournalMode
+    from openenv.server import Surface
+    from openenv.tools import Mode
 
-__all__ = ["SessionOptions", "load_app"]
+__all__ = ["SessionOptions", "equip", "load_app"]
 
 _DEFAULT_ATTRIBUTE = "app"
 
@@ -40,6 +43,8 @@ class SessionOptions:
         isolation: Where sessions live; see ``create_app``.
         workers: How worker processes are set up.
         journal: Where the journal is kept.
+        auth: Who may do what.
+        mode: What it is served for.
     """
 
     max_sessions: int | None = None
@@ -48,6 +53,8 @@ class SessionOptions:
     isolation: Isolation | None = None
     workers: WorkerOptions | None = None
     journal: JournalOptions | None = None
+    auth: AccessOptions | None = None
+    mode: Mode | None = None
 
     @staticmethod
     def of(
@@ -57,9 +64,19 @@ class SessionOptions:
         journal: str | None = None,
         journal_mode: str = "relaxed",
         journal_is_required: bool = True,
+        auth: bool = False,
+        tokens: Mapping[str, str] = MappingProxyType({}),
+        allowed_hosts: Sequence[str] = (),
+        allowed_origins: Sequence[str] = (),
         **options: Any,
     ) -> SessionOptions:
-        """The options by their names on the command line; a ``journal_mode`` of ``off`` is none."""
+        """The options by their names on the command line; a ``journal_mode`` of ``off`` is none.
+
+        ``tokens`` holds those of the roles by their names.
+        """
+        if auth or allowed_hosts or allowed_origins:
+            of_roles = {Role(name): token for name, token in tokens.items()}
+            options["auth"] = AccessOptions(auth, of_roles, tuple(allowed_hosts), tuple(allowed_origins))
         if journal is not None and journal_mode != "off":
             mode: JournalMode = "durable" if journal_mode == "durable" else "relaxed"
             kept = None if journal_is_required else _KEEP_BYTES
@@ -84,8 +101,8 @@ def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIAp
 
     Raises:
         EnvironmentNotFound: The module, the attribute or the class does not exist.
-        ConfigurationError: It cannot be imported or served, or not with that many sessions; in the last case
-            ``details`` holds the number that it takes as ``max_sessions``.
+        ConfigurationError: It cannot be imported or served, credentials are missing, or it cannot be served with that
+            many sessions; in the last case ``details`` holds the number that it takes as ``max_sessions``.
         FactoryFailed: The function that makes it raised.
     """
     for root in reversed(local.import_roots):
@@ -93,9 +110,31 @@ def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIAp
             sys.path.insert(0, root)
     app = _as_app(_found(local.app), local.app)
     _tell_where(app, local.app)
-    if options != _AS_THE_APP_SAYS:
-        _set(app, local, options)
+    equip(app, local, options)
     return app
+
+
+def equip(app: ASGIApp, local: Local, options: SessionOptions) -> None:
+    """Set in an application what whoever serves it wants, and give its environments what they need.
+
+    Args:
+        app: The application, which is not served yet.
+        local: What it is of.
+        options: What to set in it.
+
+    Raises:
+        ConfigurationError: Credentials are missing, or it was not made by ``create_app`` and there is something to set.
+    """
+    credentials = read_credentials(local.credentials, local.name)
+    if options != _AS_THE_APP_SAYS or credentials:
+        _set(app, local, options)
+    engine = _engine_of(app)
+    if credentials and engine is not None:
+        engine.equip(credentials=credentials)
+    if local.mcp_servers:
+        if engine is None:
+            raise ConfigurationError(f"{local.app} was not made by create_app, so no MCP servers can be mounted in it")
+        engine.equip(mounts=local.mcp_servers)
 
 
 def _engine_of(app: ASGIApp) -> SessionEngine | None:
@@ -129,6 +168,11 @@ def _set(app: ASGIApp, local: Local, options: SessionOptions) -> None:
         engine.workers.options = options.workers
     if options.journal is not None:
         engine.journal = options.journal
+    surface: Surface = app.state.surface  # type: ignore[attr-defined] # it was made by create_app
+    if options.auth is not None:
+        surface.guard(options.auth)
+    if options.mode is not None:
+        surface.serve_as(options.mode)
     if options.isolation is not None:
         engine.isolate(options.isolation)
     if options.max_sessions is None:

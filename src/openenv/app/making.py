@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict, Unpack, overload
 
@@ -25,6 +26,7 @@ class ClientArguments(TypedDict, total=False):
     message_timeout_s: float | None
     max_message_bytes: int
     headers: Mapping[str, str]
+    token: str | None
     reconnect_timeout_s: float
     liveness_timeout_s: float
     queue_timeout_s: float
@@ -136,6 +138,8 @@ def embedded(
             "app": local.app,
             "name": local.name,
             "import_roots": list(local.import_roots),
+            "credentials": [asdict(one) for one in local.credentials],
+            "mcp_servers": list(local.mcp_servers),
             "sessions": dict(sessions),
             "host": host,
             "port": port,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from openenv.environment import Manifest, find_manifest, read_manifest
+from openenv.environment import CredentialSource, Manifest, find_manifest, read_manifest
 from openenv.errors import ConfigurationError, EnvironmentNotFound
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Local:
         import_roots: Directories to import from before all others.
         client: Its typed client as ``module:Class``; ``None`` if it has none.
         directory: Where its files are, if that is known.
+        credentials: Where the secrets come from that it needs.
+        mcp_servers: Outside MCP servers that are mounted in it, as JSON; see ``EnvironmentSpec.with_mounts``.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Local:
     import_roots: tuple[str, ...] = ()
     client: str | None = None
     directory: str | None = None
+    credentials: tuple[CredentialSource, ...] = ()
+    mcp_servers: tuple[dict[str, Any], ...] = ()
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -121,6 +125,8 @@ def _path(path: Path) -> Local:
         app=app,
         import_roots=_import_roots(manifest.parent, app),
         directory=str(manifest.parent),
+        credentials=declared.credential_sources(manifest.parent),
+        mcp_servers=_mcp_servers(declared),
     )
 
 
@@ -137,7 +143,8 @@ def _installed(point: EntryPoint) -> Local:
     for directory in _directories(point.module):
         manifest = directory / _MANIFEST
         if manifest.is_file():
-            app = _app(read_manifest(manifest), manifest)
+            declared = read_manifest(manifest)
+            app = _app(declared, manifest)
             return Local(
                 name=point.name,
                 app=app,
@@ -145,6 +152,8 @@ def _installed(point: EntryPoint) -> Local:
                 import_roots=(str(directory),) if _holds(directory, app) else (),
                 client=point.value if point.attr else None,
                 directory=str(directory),
+                credentials=declared.credential_sources(directory),
+                mcp_servers=_mcp_servers(declared),
             )
         tried.append(str(directory))
     if not tried:
@@ -179,6 +188,15 @@ def _app(declared: Manifest, manifest: Path) -> str:
     if not _MODULE.fullmatch(declared.app):
         raise ConfigurationError(f"{manifest}: app must look like module:attribute, not {declared.app!r}")
     return declared.app
+
+
+def _mcp_servers(declared: Manifest) -> tuple[dict[str, Any], ...]:
+    if not declared.mcp_servers:
+        return ()
+    from openenv.mounts import ServerDescription  # here: most environments mount none
+
+    found = (ServerDescription.of(name, given) for name, given in declared.mcp_servers.items())
+    return tuple({"name": one.name, **one.described()} for one in found)
 
 
 def _import_roots(directory: Path, app: str) -> tuple[str, ...]:

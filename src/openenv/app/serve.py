@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import uvicorn
 
 from openenv.app.binding import BACKLOG, bind, url_of
-from openenv.errors import OpenEnvError, RuntimeFailure
-from openenv.server import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S, listener_for, warn_if_exposed
+from openenv.errors import ConfigurationError, OpenEnvError, RuntimeFailure
+from openenv.server import MAX_MESSAGE_BYTES, SHUTDOWN_GRACE_S, Access, AgentPort, listener_for, warn_if_exposed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -38,10 +38,12 @@ class Listening:
 
     Attributes:
         url: Its address on this machine.
+        agent_url: That of the port for agents; ``None`` if they have none of their own.
     """
 
-    def __init__(self, url: str, server: uvicorn.Server) -> None:
+    def __init__(self, url: str, agent_url: str | None, server: uvicorn.Server) -> None:
         self.url = url
+        self.agent_url = agent_url
         self._server = server
 
     def stop(self) -> None:
@@ -60,6 +62,7 @@ def serve(
     listener: socket.socket | None = None,
     sockets: Literal["auto", "asgi"] = "auto",
     around: ASGIApp | None = None,
+    agent_port: int | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or ``Listening.stop``; then end requests, close environments and return.
 
@@ -78,18 +81,31 @@ def serve(
         sockets: How the application's own WebSockets are carried. ``auto``: the fastest way that there is, which for
             one made by ``create_app``, without middleware, goes round ASGI; ``asgi``: as under any other server.
         around: What is to be asked instead of ``app``, and asks it.
+        agent_port: Another TCP port, where there is nothing but MCP; agents' tokens are good there alone.
 
     Raises:
         PortInUse: Something listens on that port.
-        ConfigurationError: That address cannot be listened on.
+        ConfigurationError: That address cannot be listened on, or agents cannot have a port of their own.
         RuntimeFailure: The application failed to start.
     """
     if debug:
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("openenv").setLevel(logging.DEBUG)
-    with listener or bind(host, port) as listening:
-        warn_if_exposed(host)
+    with contextlib.ExitStack() as ends:
+        listening = [ends.enter_context(listener or bind(host, port))]
         state = getattr(app, "state", None)
+        access = getattr(state, "access", None)
+        if agent_port is not None:
+            if not isinstance(access, Access):
+                raise ConfigurationError("only what create_app made can have a port for agents; leave out --agent-port")
+            listening.append(ends.enter_context(bind(host, agent_port)))
+            taken = listening[1].getsockname()[1]
+            around = AgentPort(around or app, access, taken)
+            app.state.engine.agents_at = f":{taken}/sessions/{{session}}/mcp"  # type: ignore[attr-defined]
+        if isinstance(access, Access):
+            access.listening(host)
+        else:
+            warn_if_exposed(host)
         limit = getattr(state, "max_message_bytes", MAX_MESSAGE_BYTES)
         shorter: Any = listener_for(app) if sockets == "auto" else None
         config = uvicorn.Config(
@@ -105,9 +121,9 @@ def serve(
             timeout_graceful_shutdown=grace_s,
         )
         drain = getattr(state, "drain", None)
-        server = _Server(config, url_of(listening), on_ready, drain, grace_s)
+        server = _Server(config, [url_of(one) for one in listening], on_ready, drain, grace_s)
         try:
-            server.run(sockets=[listening])
+            server.run(sockets=listening)
         except SystemExit:
             if server.started:
                 raise
@@ -117,6 +133,9 @@ def serve(
 
 def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:
     """``serve`` for the command of a package: prints where, and ends with one line if it cannot serve.
+
+    Tokens are asked for where ``OPENENV_AUTH`` says so; new ones are printed. Credentials that the manifest of the
+    package names are read.
 
     Args:
         app: The application.
@@ -128,10 +147,15 @@ def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:
         SystemExit: It cannot be served; the line says how to mend it.
     """
 
+    from openenv.app.packaged import prepare  # here: it needs what serves an environment by its name
+
     def tell(listening: Listening) -> None:
         print(f"{name} is served at {listening.url}", flush=True)
+        for role, token in guarded.drawn.items():
+            print(f"token of the {role}: {token}", flush=True)
 
     try:
+        guarded = prepare(app, name)
         serve(app, host, port, on_ready=tell)
     except OpenEnvError as error:  # such as a port in use
         raise SystemExit(f"error: {error}") from None
@@ -153,13 +177,13 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        url: str,
+        urls: list[str],
         on_ready: Callable[[Listening], None] | None,
         drain: Callable[[float], Awaitable[None]] | None,
         grace_s: float,
     ) -> None:
         super().__init__(config)
-        self._url = url
+        self._urls = urls
         self._on_ready = on_ready
         self._drain = drain
         self._grace_s = grace_s
@@ -171,7 +195,7 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what is imported by now stays; later collections need not walk it
         if self._on_ready is not None:
-            self._on_ready(Listening(self._url, self))
+            self._on_ready(Listening(self._urls[0], self._urls[1] if self._urls[1:] else None, self))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         limit_s = self._grace_s + CLOSE_GRACE_S

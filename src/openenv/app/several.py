@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def serve_workers(
                 "app": local.app,
                 "name": local.name,
                 "import_roots": list(local.import_roots),
+                "credentials": [asdict(one) for one in local.credentials],
+                "mcp_servers": list(local.mcp_servers),
                 "sessions": {**sessions, **own},
                 "host": host,
                 "debug": debug,

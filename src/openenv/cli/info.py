@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import httpx
@@ -13,39 +13,48 @@ from rich.table import Table
 
 from openenv.app.making import embedded
 from openenv.app.resolve import Remote, resolve
+from openenv.cli.token import shown_to
+from openenv.client import MCPToolClient
 from openenv.client.address import Address
 from openenv.client.hello import read_hello
 from openenv.errors import ConnectFailed, RemoteProtocolError
 from openenv.protocol import Hello
+from openenv.tools import ToolInfo
 
 __all__ = ["info"]
 
 _TIMEOUT_S = 30.0
+_CALL = "CallToolAction"
 
 
 def info(
     target: Annotated[str, typer.Argument(help="URL of a server, or path or name of an environment.")],
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Show what an environment is: its version, its limits, the fields of its actions and observations."""
+    """Show what an environment is: its version, its limits, its tools or the fields of its actions and observations."""
     found = resolve(target)
     if isinstance(found, Remote):
-        _show(found.url)
+        _show(found.url, shown_to(target))
         return
     server = embedded(found, debug=debug).start()
     try:
-        _show(server.url)
+        _show(server.url, {})
     finally:
         server.close()
 
 
-def _show(url: str) -> None:
+def _show(url: str, headers: Mapping[str, str]) -> None:
     address = Address.parse(url)
-    hello = read_hello(url)
-    with httpx.Client(base_url=address.http, timeout=_TIMEOUT_S, trust_env=not address.is_local) as http:
+    hello = read_hello(url, headers=headers)
+    settings: dict[str, Any] = {"timeout": _TIMEOUT_S, "trust_env": not address.is_local, "headers": headers}
+    with httpx.Client(base_url=address.http, **settings) as http:
         metadata, ready, schema = (_get(http, path) for path in ("/metadata", "/ready", "/schema"))
     console = Console(highlight=False)
     console.print(_facts(metadata, ready, hello))
+    if schema.get("action", {}).get("title") == _CALL:
+        with MCPToolClient[Any, Any, Any](url, headers=headers).sync() as env:
+            console.print(_tools(env.list_tools()))
+        return
     for kind in ("action", "observation"):
         described = schema.get(kind)
         if isinstance(described, dict):
@@ -93,6 +102,21 @@ def _fields(kind: str, schema: Mapping[str, Any]) -> Table:
     for name, field in schema.get("properties", {}).items():
         needed = "yes" if name in required else _default(field)
         table.add_row(*(escape(text) for text in (name, _type(field), needed, field.get("description", ""))))
+    return table
+
+
+def _tools(tools: Sequence[ToolInfo]) -> Table:
+    table = Table(title="tools", title_justify="left", title_style="bold")
+    for column in ("tool", "arguments", "description"):
+        table.add_column(column)
+    for tool in tools:
+        required = tool.input_schema.get("required", [])
+        arguments = [
+            f"{name}{'' if name in required else '?'}: {_type(field)}"
+            for name, field in tool.input_schema.get("properties", {}).items()
+        ]
+        first, *_ = (tool.description or "").split("\n\n")
+        table.add_row(*(escape(text) for text in (tool.name, "\n".join(arguments), " ".join(first.split()))))
     return table
 
 

@@ -18,7 +18,7 @@ __all__ = ["init"]
 def init(
     name: Annotated[str, typer.Argument(help="Name of the environment, such as maze-env.")],
     template: Annotated[
-        Template, typer.Option(help="What it begins as: a game on a grid, or a programming task.")
+        Template, typer.Option(help="What it begins as: a game on a grid, a programming task, or a shop behind tools.")
     ] = Template.GYM,
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Directory to write it to, empty or new.", show_default="./NAME")
@@ -32,11 +32,14 @@ def init(
 def _say(package: CreatedPackage) -> None:
     """What was made, and what to do with it."""
     there = shlex.quote(str(package.directory))
-    steps = (
+    steps: tuple[tuple[str, str], ...] = (
         (f"cd {there} && pip install -e '.[dev]'", "install it with what its tests need"),
         ("pytest", "hold it to the rules that every environment keeps"),
         ("openenv serve", "serve it on http://127.0.0.1:8000"),
     )
+    if package.template is Template.TOOLS:
+        connect = f"claude mcp add --transport http {package.name.module} http://127.0.0.1:8000/mcp"
+        steps = (*steps, (connect, "let an agent play it; any other MCP client will do"))
     if there == ".":
         steps = (("pip install -e '.[dev]'", steps[0][1]), *steps[1:])
     width = max(len(command) for command, _ in steps)

@@ -44,7 +44,8 @@ class Command:
 
 COMMANDS = (
     Command("init", "Make a package for a new environment.", "openenv.cli.init", "init"),
-    Command("serve", "Serve an environment over HTTP and WebSocket.", "openenv.cli.serve", "serve"),
+    Command("serve", "Serve an environment over HTTP, WebSocket and MCP.", "openenv.cli.serve", "serve"),
+    Command("mcp", "Offer an environment to agents: MCP over stdio.", "openenv.cli.mcp", "mcp"),
     Command("info", "Show what an environment is and takes.", "openenv.cli.info", "info"),
     Command("rollout", "Play many episodes at once and record every step.", "openenv.cli.rollout", "rollout"),
     Command("trajectories", "List, show and export what was recorded.", "openenv.cli.trajectories", "trajectories"),

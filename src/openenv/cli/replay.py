@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openenv.cli.token import shown_to
 from openenv.settings import load_settings
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def replay(
         environment=environment,
         concurrency=concurrency,
         out=out,
+        headers=shown_to(environment),
     )
     screen = console(stderr=True)
     with _shown_progress(screen) as show:

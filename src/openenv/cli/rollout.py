@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from openenv.cli.token import shown_to
 from openenv.errors import ConfigurationError
 from openenv.settings import load_settings
 
@@ -67,6 +68,7 @@ def rollout(
         out=out or load_settings().store,
         max_steps=max_steps,
         reset_options=_reset_options(reset or []),
+        headers=shown_to(environment),
     )
     raise typer.Exit(_play(settings, agent if agent == RANDOM else load_agent(agent)))
 

@@ -7,15 +7,20 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from openenv.app.resolve import Local, Remote, resolve
 from openenv.cli.importing import importing
 from openenv.errors import ConfigurationError, OpenEnvError
-from openenv.settings import load_settings
+from openenv.settings import Mode, load_settings
+
+if TYPE_CHECKING:
+    from openenv.app.guarding import Guard
 
 __all__ = ["serve"]
 
@@ -28,9 +33,40 @@ _LABEL = 10
 
 
 def serve(
-    target: Annotated[str, typer.Argument(help="Path or name of the environment.", metavar="[PATH|NAME]")] = ".",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    target: Annotated[
+        str | None, typer.Argument(help="Path or name of the environment.", metavar="[PATH|NAME]", show_default=".")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.", show_default="8000")
+    ] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="production: tools over MCP for real use, and nothing that controls episodes."),
+    ] = None,
+    auth: Annotated[
+        bool, typer.Option("--auth", help="Ask for tokens. Those that no variable sets are new ones, printed once.")
+    ] = False,
+    agent_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port where there is nothing but MCP; agents are let in there alone."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Name that the server answers to, besides its own. May be repeated.", metavar="NAME"),
+    ] = None,
+    allowed_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Web page that may speak to it, such as https://example.org. May be repeated."),
+    ] = None,
+    mcp_server: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="MCP server whose tools are mounted: a program or a URL. May be repeated; without PATH or NAME there "
+            "are its tools alone.",
+            metavar="NAME=COMMAND|URL",
+        ),
+    ] = None,
     max_sessions: Annotated[
         int | None, typer.Option(min=1, help="Sessions at the same time, instead of what the environment says.")
     ] = None,
@@ -73,29 +109,40 @@ def serve(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything, with tracebacks.")] = False,
 ) -> None:
-    """Serve an environment over HTTP and WebSocket until Ctrl-C."""
-    local = resolve(target)
-    if isinstance(local, Remote):
-        raise ConfigurationError(f"{local.url} is served already; give the path or name of an environment")
+    """Serve an environment over HTTP, WebSocket and MCP until Ctrl-C."""
+    local = _local(target, mcp_server or ())
+    settings = load_settings()
+    host, port = host or settings.host, settings.port if port is None else port
+    if mode is None and settings.mode == "production":
+        mode = "production"
+    with importing():
+        from openenv.app.guarding import guard
+    guarded = guard(
+        auth=auth or settings.auth,
+        mode=mode,
+        allowed_hosts=(*settings.allowed_hosts, *(allowed_host or ())),
+        allowed_origins=allowed_origin or (),
+    )
     sessions: dict[str, Any] = {
-        "max_sessions": max_sessions,
+        **guarded.options,
+        "max_sessions": max_sessions or settings.max_sessions,
         "lease_s": lease_s,
         "idle_timeout_s": idle_timeout_s,
         "isolation": isolation,
         "worker_memory_mb": worker_memory_mb,
         "worker_cpu_s": worker_cpu_s,
-        "journal": str(
-            journal or load_settings().store / "journals" / _file_name(f"{local.name}-{port or os.getpid()}")
-        ),
+        "journal": str(journal or settings.store / "journals" / _file_name(f"{local.name}-{port or os.getpid()}")),
         "journal_mode": journal_mode,
         "journal_is_required": journal is not None,
     }
     if reload:
         if workers > 1:
             raise ConfigurationError("--reload serves from one process; leave out --workers while you write")
-        _serve_reloading(local, host, port, sessions, debug)
+        _refuse_agent_port(agent_port, "--reload")
+        _serve_reloading(local, host, port, sessions, debug, guarded)
         return
     if workers > 1:
+        _refuse_agent_port(agent_port, "--workers")
         from openenv.app.several import serve_workers
 
         code = serve_workers(
@@ -104,7 +151,9 @@ def serve(
             host,
             port,
             sessions,
-            on_ready=lambda url, capacity: _say(local, url, f"up to {capacity} at the same time, {workers} workers"),
+            on_ready=lambda url, capacity: _say(
+                local, url, f"up to {capacity} at the same time, {workers} workers", guarded
+            ),
             debug=debug,
             grace_s=grace_s,
             sockets=listener,
@@ -119,12 +168,36 @@ def serve(
     capacity = getattr(getattr(getattr(app, "state", None), "engine", None), "capacity", None)
 
     def ready(listening: Listening) -> None:
-        _say(local, listening.url, None if capacity is None else f"up to {capacity} at the same time")
+        told = None if capacity is None else f"up to {capacity} at the same time"
+        _say(local, listening.url, told, guarded, listening.agent_url)
 
-    serve_app(app, host, port, on_ready=ready, debug=debug, grace_s=grace_s, sockets=listener)
+    serve_app(app, host, port, on_ready=ready, debug=debug, grace_s=grace_s, sockets=listener, agent_port=agent_port)
 
 
-def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any], debug: bool) -> None:
+def _local(target: str | None, mcp_servers: Sequence[str]) -> Local:
+    """What is to be served, with what is mounted in it."""
+    if target is None and mcp_servers:
+        local: Local | Remote = Local("mcp-servers", "openenv.app.outside:OutsideTools")
+    else:
+        local = resolve("." if target is None else target)
+    if isinstance(local, Remote):
+        raise ConfigurationError(f"{local.url} is served already; give the path or name of an environment")
+    if not mcp_servers:
+        return local
+    from openenv.mounts import ServerDescription  # here: most environments mount none
+
+    found = [ServerDescription.parsed(text) for text in mcp_servers]
+    names = {one.name for one in found}
+    others = (one for one in local.mcp_servers if one["name"] not in names)
+    return replace(local, mcp_servers=(*others, *({"name": one.name, **one.described()} for one in found)))
+
+
+def _refuse_agent_port(agent_port: int | None, option: str) -> None:
+    if agent_port is not None:
+        raise ConfigurationError(f"--agent-port is for a server of one process; leave out {option}")
+
+
+def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any], debug: bool, guarded: Guard) -> None:
     from openenv.app.making import embedded
     from openenv.app.reload import serve_reloading
 
@@ -137,7 +210,7 @@ def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any
             embedded(local, sessions=sessions, host=host, port=port, debug=debug),
             Path(local.directory),
             stop=stop,
-            on_ready=lambda url: _say(local, url, "end whenever a file changes"),
+            on_ready=lambda url: _say(local, url, "end whenever a file changes", guarded),
             on_failure=lambda error: _say_failure(local, error),
         )
     finally:
@@ -145,13 +218,25 @@ def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any
             signal.signal(number, handler)
 
 
-def _say(local: Local, url: str, sessions: str | None) -> None:
-    """Where the server is and how to use it."""
-    rows = [("URL", url), ("API pages", f"{url}/docs"), ("sessions", sessions), ("stop", "Ctrl-C")]
-    typer.echo(f"\n{typer.style('●', fg='green', bold=True)} {typer.style(local.name, bold=True)} is served\n")
+def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url: str | None = None) -> None:
+    """Where the server is and how to use it. New tokens are told here and nowhere else."""
+    production, auth = guarded.options["mode"] == "production", guarded.options["auth"]
+    rows = [
+        ("agents", None if agent_url is None else f"{agent_url}/mcp"),
+        ("URL", url),
+        ("MCP", f"{url}/mcp" if agent_url is None else None),
+        ("API pages", None if auth else f"{url}/docs"),
+        ("sessions", sessions),
+        *((role, token) for role, token in guarded.drawn.items()),
+        *((role, f"the token of OPENENV_{role.upper()}_TOKEN") for role in guarded.given),
+        ("stop", "Ctrl-C"),
+    ]
+    how = " for real use" if production else ""
+    typer.echo(f"\n{typer.style('●', fg='green', bold=True)} {typer.style(local.name, bold=True)} is served{how}\n")
+    width = max(len(label) for label, value in rows if value is not None) + 1
     for label, value in rows:
         if value is not None:
-            typer.echo(f"  {typer.style(f'{label:<{_LABEL}}', dim=True)} {value}")
+            typer.echo(f"  {typer.style(f'{label:<{max(width, _LABEL)}}', dim=True)} {value}")
     typer.echo()
 
 

@@ -9,9 +9,30 @@ from openenv.client.options import Closable, Ending
 from openenv.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from openenv.client.agent_access import AgentAccess
+    from openenv.client.outcome import EpisodeOutcome
     from openenv.client.sync_client import SyncEnvClient
+    from openenv.client.tool_client import MCPToolClient, SyncMCPToolClient
 
-__all__ = ["Closable", "Ending", "EnvClient", "GenericEnvClient", "SyncEnvClient"]
+__all__ = [
+    "AgentAccess",
+    "Closable",
+    "Ending",
+    "EnvClient",
+    "EpisodeOutcome",
+    "GenericEnvClient",
+    "MCPToolClient",
+    "SyncEnvClient",
+    "SyncMCPToolClient",
+]
+
+_HOME = {
+    "AgentAccess": "agent_access",
+    "EpisodeOutcome": "outcome",
+    "MCPToolClient": "tool_client",
+    "SyncEnvClient": "sync_client",
+    "SyncMCPToolClient": "tool_client",
+}
 
 # either client loads without the other's half of websockets
-__getattr__ = on_first_use(__name__, {"SyncEnvClient": "sync_client"})
+__getattr__ = on_first_use(__name__, _HOME)

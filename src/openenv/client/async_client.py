@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from openenv.client.address import Address
-from openenv.client.breaks import hung_up
-from openenv.client.conversation import Conversation
-from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
-from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of
+from openenv.client.async_playing import AsyncPlaying
+from openenv.client.options import MAX_MESSAGE_BYTES, ClientOptions, Closable, types_of, with_token
 from openenv.client.values import Values
-from openenv.protocol import GetState, Hello, Observed, Reply, Request
+from openenv.protocol import AgentGranted, GetOutcome, GetState, GrantAgent, Hello, OutcomeIs
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
-    from openenv.client.async_socket import AsyncSocket
+    from openenv.client.agent_access import AgentAccess
+    from openenv.client.outcome import EpisodeOutcome
     from openenv.client.sync_client import SyncEnvClient
 
 __all__ = ["EnvClient", "GenericEnvClient"]
 
-T = TypeVar("T")
-
 _TYPE_NAMES = ("action_type", "observation_type", "state_type")
 
 
-class EnvClient(Generic[ActT, ObsT, StateT]):
+class EnvClient(AsyncPlaying[ActT, ObsT, StateT]):
     """Plays one session of a served environment.
 
     Example::
@@ -59,6 +54,7 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         message_timeout_s: Seconds to wait for any answer; ``None``: as long as the connection lives.
         max_message_bytes: Largest message taken from the server.
         headers: Additional headers of the handshake.
+        token: What a server that was started with ``--auth`` wants to see: the orchestrator's.
         owned: Something to end together with the client, such as a server started for it.
         reconnect_timeout_s: Seconds without a connection after which a break is final; 0: every break is.
         liveness_timeout_s: Seconds of silence, while an answer is waited for, until the server is pinged; after as
@@ -100,13 +96,14 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         message_timeout_s: float | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
         owned: Closable | None = None,
         reconnect_timeout_s: float = 60.0,
         liveness_timeout_s: float = 20.0,
         queue_timeout_s: float = 0.0,
         on_queued: Callable[[int], object] | None = None,
     ) -> None:
-        self.options = ClientOptions(
+        options = ClientOptions(
             address=Address.parse(base_url),
             values=self.values_for(
                 action_type or self.action_type,
@@ -116,17 +113,14 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
             connect_timeout_s=connect_timeout_s,
             message_timeout_s=message_timeout_s,
             max_message_bytes=max_message_bytes,
-            headers=headers or {},
+            headers=with_token(headers, token),
             owned=owned,
             reconnect_timeout_s=reconnect_timeout_s,
             liveness_timeout_s=liveness_timeout_s,
             queue_timeout_s=queue_timeout_s,
             on_queued=on_queued,
         )
-        self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(self.options)
-        self._socket: AsyncSocket | None = None
-        self._turn_ended: asyncio.Event | None = None  # for who waits for the turn
-        self._woken: asyncio.Event | None = None  # for who pauses
+        super().__init__(options)
 
     @property
     def hello(self) -> Hello | None:
@@ -186,6 +180,30 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         """Where the episode stands."""
         return self._conversation.state(await self._call(self._conversation.ask(GetState(), None)))
 
+    async def outcome(self) -> EpisodeOutcome:
+        """What has come of the episode so far, whoever took its steps.
+
+        Raises:
+            LocalProtocolError: The server is too old to tell.
+        """
+        from openenv.client.outcome import outcome_of  # here: most clients never ask
+
+        reply = await self._call(self._conversation.ask(GetOutcome(), None))
+        return outcome_of(self._conversation.expected(reply, OutcomeIs))
+
+    async def agent_access(self) -> AgentAccess:
+        """What an agent needs to play the running episode over MCP, or the first if none was begun.
+
+        It is good until the next reset.
+
+        Raises:
+            LocalProtocolError: The server has no such endpoint.
+        """
+        from openenv.client.agent_access import access_of  # here: most clients never ask
+
+        reply = await self._call(self._conversation.ask(GrantAgent(), None))
+        return access_of(self.options.address, self._conversation.expected(reply, AgentGranted))
+
     async def fork(self) -> Self:
         """Another client, whose session begins where this one stands; both go on by themselves.
 
@@ -202,37 +220,6 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         twin._turn_ended = twin._woken = None
         return await twin.connect()
 
-    async def close(self) -> None:
-        """End the session and whatever belongs to the client. Safe to call twice, also while a call waits.
-
-        A ``close`` of the environment that fails is logged as a warning. ``reset`` begins anew.
-        """
-        has_turn = self._conversation.try_turn() or await self._interrupt()
-        try:
-            if has_turn:
-                await self._play(self._conversation.end())
-        finally:
-            self._conversation.closed()
-            self._abort()
-            if has_turn:
-                self._end_turn()
-            if self.options.owned is not None:
-                await asyncio.to_thread(self.options.owned.close)
-
-    async def _interrupt(self) -> bool:
-        """Make the call that waits give its turn to this one."""
-        if self._conversation.interrupt():
-            if self._woken is not None:
-                self._woken.set()
-            self._abort()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.options.connect_timeout_s):
-                while not self._conversation.try_turn():
-                    self._turn_ended = self._turn_ended or asyncio.Event()
-                    await self._turn_ended.wait()
-                return True
-        return False
-
     def sync(self) -> SyncEnvClient[ActT, ObsT, StateT]:
         """A synchronous client of the same server, with the same types and a session of its own."""
         from openenv.client.sync_client import SyncEnvClient
@@ -246,101 +233,6 @@ class EnvClient(Generic[ActT, ObsT, StateT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _call(self, moves: Moves[T]) -> T:
-        self._conversation.begin_turn()
-        try:
-            return await self._play(moves)
-        finally:
-            self._end_turn()
-
-    async def _ask(self, request: Request, timeout_s: float | None) -> Reply:
-        """The answer to a request; without a detour where it comes as nearly all do."""
-        conversation, asked = self._conversation, None
-        conversation.begin_turn()
-        error: BaseException | None = None
-        try:
-            try:
-                asked = conversation.ask_at_once(request)
-                if asked is None or self._socket is None:
-                    reply = None
-                else:
-                    reply = await self._socket.ask(asked)
-                    if type(reply) is Observed:
-                        return reply
-            except BaseException as raised:  # cancellation too: the conversation decides what follows from it
-                if asked is None:
-                    raise
-                reply, error = None, raised
-            if asked is None:
-                return await self._play(conversation.ask(request, timeout_s))
-            moves = conversation.asked(request, asked)
-            next(moves)
-            return await self._play(moves, reply, error or (hung_up() if reply is None else None))
-        finally:
-            error = None  # its traceback holds this frame
-            self._end_turn()
-
-    def _end_turn(self) -> None:
-        self._conversation.end_turn()
-        if self._turn_ended is not None:
-            self._turn_ended.set()
-            self._turn_ended = None
-
-    async def _play(self, moves: Moves[T], answer: Any = None, error: BaseException | None = None) -> T:
-        """Make the moves that the conversation decides on, from the one that gave ``answer`` or raised ``error``."""
-        try:
-            while True:
-                try:
-                    move = moves.send(answer) if error is None else moves.throw(error)
-                except StopIteration as stop:
-                    ended: T = stop.value
-                    return ended
-                try:
-                    answer, error = await self._make(move), None
-                except BaseException as raised:  # noqa: BLE001 - cancellation too: the conversation decides what follows from it
-                    answer, error = None, raised
-        finally:
-            error = None  # its traceback holds this frame
-
-    async def _make(self, move: Move) -> Any:
-        socket = self._socket
-        match move:
-            case Connect():
-                from openenv.client.async_socket import AsyncSocket  # here: who only names a client loads no network
-
-                self._socket = await AsyncSocket.connect(self.options, move.timeout_s)
-                return self._socket.subprotocol
-            case Pause():
-                await self._pause(move.seconds)
-            case HangUp():
-                self._abort()
-            case Look():
-                return hung_up() if socket is None else socket.ended
-            case Tell():
-                return socket is not None and await socket.tell(move.frame, move.timeout_s)
-            case Ask():
-                if socket is None:
-                    raise hung_up()
-                return await socket.ask(move)
-            case Part():
-                if socket is not None:
-                    await socket.close(move.timeout_s)
-        return None
-
-    async def _pause(self, seconds: float) -> None:
-        if self._conversation.interrupted.is_set():
-            return
-        self._woken = asyncio.Event()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        self._woken = None
-
-    def _abort(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            socket.abort()
 
 
 class GenericEnvClient(EnvClient[dict[str, Any], dict[str, Any], dict[str, Any]]):

@@ -6,16 +6,17 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from openenv.client.asking import check_time, reset_of
 from openenv.client.breaks import Break, Broken, Gone, lost, reason_of
+from openenv.client.episode import Episode
 from openenv.client.link import Link
 from openenv.client.moves import Ask, Moves, Pause
 from openenv.client.options import ClientOptions
+from openenv.client.patience import growing_pauses
 from openenv.client.values import Values
 from openenv.errors import (
     CapacityReached,
@@ -35,17 +36,8 @@ from openenv.types import ActT, ObsT, StateT, StepResult
 
 __all__ = ["Conversation"]
 
+R = TypeVar("R", bound=Reply)
 log = logging.getLogger("openenv.client")
-
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
-
-
-class _Episode(Enum):
-    NONE = "none was begun"
-    BEGINNING = "one was asked for; whether it has begun is not known"
-    RUNNING = "there is one"
-    LOST = "it was lost"
-    CLOSED = "the client was closed"
 
 
 class Conversation(Generic[ActT, ObsT, StateT]):
@@ -69,7 +61,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     ) -> None:
         self._options = options
         self._values: Values[ActT, ObsT, StateT] = options.values
-        self._episode = self._before = _Episode.NONE
+        self._episode = self._before = Episode.NONE
         self._why_lost = ""
         self._turn = threading.Lock()  # of a synchronous client two threads may ask at the same moment
         self._is_ending = False
@@ -129,7 +121,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         """
         if (
             type(request) is not Step
-            or self._episode is not _Episode.RUNNING
+            or self._episode is not Episode.RUNNING
             or request.timeout_s is not None
             or self._options.message_timeout_s is not None
         ):
@@ -176,7 +168,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def closed(self) -> None:
         """Note that the client was closed."""
-        self._episode = _Episode.CLOSED
+        self._episode = Episode.CLOSED
 
     @property
     def hello(self) -> Hello | None:
@@ -195,38 +187,28 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def _with_place(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
         """Attempt it, and again while the session that this client gave up may still hold its place."""
-        pauses = self._pauses(self._options.connect_timeout_s)
+        pauses = growing_pauses(self._options.connect_timeout_s, lambda: self._link.left_place)
         while True:
             try:
                 return (yield from self._attempt(request, timeout_s))
             except CapacityReached:
                 pause_s = next(pauses, None)
                 if pause_s is None:
+                    self._link.left_place = False  # who waited in vain is told at once the next time
                     raise
             yield Pause(pause_s)
             self.go_on()
             yield from self._notice()
 
-    def _pauses(self, limit_s: float) -> Iterator[float]:
-        """Seconds to wait before each further attempt at a place, growing, ``limit_s`` in all; the first is due after
-        a ``CapacityReached``. There are none unless the place may be one that this client gave up itself."""
-        pause_s, waited_s = _FIRST_PAUSE_S, 0.0
-        while self._link.left_place and waited_s < limit_s:
-            pause_s = min(pause_s, limit_s - waited_s)
-            yield pause_s
-            waited_s += pause_s
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        self._link.left_place = False  # who waited in vain is told at once the next time
-
     def _attempt(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
         """Ask, and once more on another session where nothing is lost by that."""
         had_session = self._link.has_session
-        had_episode = self._episode in (_Episode.RUNNING, _Episode.BEGINNING)
+        had_episode = self._episode in (Episode.RUNNING, Episode.BEGINNING)
         try:
             return (yield from self._once(request, timeout_s))
         except Gone as gone:
             told = self._lost(gone)
-            if isinstance(request, Step) or (isinstance(request, GetState) and had_episode):
+            if isinstance(request, Step) or (had_episode and not isinstance(request, Reset | None)):
                 raise told from gone
             log.info("opening another session: %s", gone)
         except ConnectionLost:
@@ -247,14 +229,14 @@ class Conversation(Generic[ActT, ObsT, StateT]):
             if isinstance(request, Reset | Step) and request.timeout_s is not None:
                 deadline = link.line.own_deadline(timeout_s)
             had_session = True
-            if self._episode is _Episode.CLOSED:
-                self._episode = _Episode.NONE
+            if self._episode is Episode.CLOSED:
+                self._episode = Episode.NONE
             if request is None:
                 return None
             frame = link.frame(request)
             self._before = self._episode
-            if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is _Episode.NONE):
-                self._episode = _Episode.BEGINNING
+            if isinstance(request, Reset) or (isinstance(request, Step) and self._episode is Episode.NONE):
+                self._episode = Episode.BEGINNING
             return self._placed((yield from link.answer(frame, deadline)))
         except Gone:
             raise
@@ -265,7 +247,7 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def _placed(self, reply: Reply) -> Reply:
         """The same reply; raises ``CapacityReached`` if by it a v1 server, which opens no sessions, says it is full."""
         if isinstance(reply, Failed) and reply.code == CapacityReached.code and self._link.line.is_v1:
-            self._expect(reply, Observed)
+            self.expected(reply, Observed)
         self._link.left_place = False
         return reply
 
@@ -287,32 +269,42 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         """Raise ``EpisodeLost`` or ``SessionClosed`` where only a reset may follow and this is none."""
         if isinstance(request, Reset):
             return
-        if self._episode is _Episode.LOST:
+        if self._episode is Episode.LOST:
             raise lost(self._why_lost, "it ended in an earlier call")
-        if self._episode is _Episode.CLOSED:
+        if self._episode is Episode.CLOSED:
             raise SessionClosed("this client was closed; reset() connects again and begins a new episode")
 
     # Answers -------------------------------------------------------------------------------------
 
     def result(self, reply: Reply) -> StepResult[ObsT]:
         """The answer to ``reset`` or ``step``, or the error the server raised."""
-        observed = self._expect(reply, Observed)
-        self._episode = _Episode.RUNNING
-        return self._values.decode_result(observed)
+        return self._values.decode_result(self.moved(reply))
+
+    def moved(self, reply: Reply) -> Observed:
+        """The same as it came."""
+        observed = self.expected(reply, Observed)
+        self._episode = Episode.RUNNING
+        return observed
+
+    def looked(self, reply: Reply) -> Observed:
+        """The answer to a step that moves nothing, such as the question which tools there are."""
+        if self._episode is Episode.BEGINNING:
+            self._episode = self._before
+        return self.expected(reply, Observed)
 
     def state(self, reply: Reply) -> StateT:
         """The answer to ``state``."""
-        return self._values.decode_state(self._expect(reply, StateIs).state)
+        return self._values.decode_state(self.expected(reply, StateIs).state)
 
     def _told(self, error: BaseException, request: Request | None, *, had_session: bool) -> BaseException:
         """Note that a request ended without its answer; the error to tell it with."""
         why, message = reason_of(error), str(error)
         was = self._episode
-        if was in (_Episode.RUNNING, _Episode.BEGINNING):  # it may have begun: another must not begin unasked
-            self._episode, self._why_lost = _Episode.LOST, why.value
+        if was in (Episode.RUNNING, Episode.BEGINNING):  # it may have begun: another must not begin unasked
+            self._episode, self._why_lost = Episode.LOST, why.value
         if not isinstance(error, Broken):
             return error
-        if was is _Episode.RUNNING and not isinstance(request, Reset):
+        if was is Episode.RUNNING and not isinstance(request, Reset):
             return lost(why.value, message)
         if why is Break.TIMEOUT:
             return RequestTimeout(message)
@@ -330,21 +322,22 @@ class Conversation(Generic[ActT, ObsT, StateT]):
 
     def _lost(self, gone: Gone) -> OpenEnvError:
         """Note that the session is over; the error to tell it with."""
-        if self._episode in (_Episode.RUNNING, _Episode.BEGINNING):
-            self._episode, self._why_lost = _Episode.LOST, gone.reason
+        if self._episode in (Episode.RUNNING, Episode.BEGINNING):
+            self._episode, self._why_lost = Episode.LOST, gone.reason
             return gone.error
         return ConnectionLost(str(gone))
 
-    def _expect(self, reply: Reply, kind: type[Any]) -> Any:
+    def expected(self, reply: Reply, kind: type[R]) -> R:
+        """The answer, which is of that kind, or the error the server raised."""
         if isinstance(reply, kind):
             return reply
-        if self._episode is _Episode.BEGINNING:
+        if self._episode is Episode.BEGINNING:
             self._episode = self._before
         if not isinstance(reply, Failed):
             raise RemoteProtocolError(f"expected {kind.__name__}, the server answered {type(reply).__name__}")
         error = reply.to_error()
         if isinstance(error, EpisodeLost):
-            self._episode, self._why_lost = _Episode.LOST, str(error.details.get("reason", "unknown"))
+            self._episode, self._why_lost = Episode.LOST, str(error.details.get("reason", "unknown"))
         if isinstance(error, CapacityReached | FactoryFailed) and self._link.line.is_v1:
             self._link.no_session()  # v1 says so where the session should have begun
         raise error

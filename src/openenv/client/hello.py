@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from websockets.sync.client import connect
 
 from openenv.client.async_client import GenericEnvClient
@@ -11,13 +13,18 @@ from openenv.protocol import ClientConnection, Hello
 __all__ = ["read_hello"]
 
 
-def read_hello(url: str, timeout_s: float = 10.0) -> Hello | None:
+def read_hello(url: str, timeout_s: float = 10.0, headers: Mapping[str, str] | None = None) -> Hello | None:
     """The greeting of a server; ``None`` from one that speaks protocol v1 only, which does not greet.
+
+    Args:
+        url: Its address.
+        timeout_s: Seconds until it has to greet.
+        headers: Additional headers of the handshake.
 
     Raises:
         ConnectFailed: The server cannot be reached, or does not greet in time.
     """
-    options = GenericEnvClient(url, connect_timeout_s=timeout_s).options
+    options = GenericEnvClient(url, connect_timeout_s=timeout_s, headers=headers).options
     try:
         with connect(options.address.websocket, **connect_arguments(options)) as socket:
             connection = ClientConnection(socket.subprotocol)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from openenv.client.breaks import Break, Broken, Gone, Refused, lost, unless_gone
 from openenv.client.moves import Ask, Connect, HangUp, Moves, Tell
 from openenv.client.options import ClientOptions
-from openenv.errors import LocalProtocolError, OpenEnvError, RemoteProtocolError
+from openenv.errors import AccessDenied, LocalProtocolError, OpenEnvError, RemoteProtocolError
 from openenv.protocol import (
+    FEATURE_OF,
     ClientConnection,
     ClientSession,
     EncodingFailed,
@@ -77,7 +78,10 @@ class Line:
 
     def connect(self, deadline: Deadline | None) -> Moves[None]:
         """Connect and be greeted; raises ``ConnectFailed``, ``Broken``, ``Refused`` or ``RemoteProtocolError``."""
-        subprotocol = yield Connect(self._within(deadline))
+        try:
+            subprotocol = yield Connect(self._within(deadline))
+        except AccessDenied as denied:
+            raise Refused(denied) from denied
         self.connection = connection = ClientConnection(subprotocol)
         self._go_on()
         self.resumes = connection.has_sessions  # a break before the greeting is one of a server that may
@@ -89,6 +93,14 @@ class Line:
         if not isinstance(greeting, Hello):
             raise RemoteProtocolError("the server accepted protocol v2 but did not greet")
         self.resumes = connection.has("resume")
+
+    def _check_feature(self, request: Request) -> None:
+        """Raise ``LocalProtocolError`` if the server does not know such a request."""
+        feature = FEATURE_OF.get(type(request))
+        if feature is None or (self.connection is not None and self.connection.has(feature)):
+            return
+        spoken = "speaks protocol v1" if self.is_v1 else "is older"
+        raise LocalProtocolError(f"this server {spoken} and has no {feature!r}")
 
     def exchange(self, frame: str | bytes | None, deadline: Deadline | None) -> Moves[Reply]:
         """Send a frame, if there is one, and give the reply that comes; raises ``Broken`` or ``Gone``."""
@@ -131,6 +143,8 @@ class Line:
         """The frame of a request. Where this raises, nothing was sent and everything is as it was."""
         connection = self.connection
         assert connection is not None
+        if type(request) in FEATURE_OF:
+            self._check_feature(request)
         try:
             frame = connection.send(request, session)
         except OpenEnvError:

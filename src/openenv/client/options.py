@@ -12,7 +12,7 @@ from openenv.client.address import Address
 from openenv.client.values import Values
 from openenv.errors import ConfigurationError
 
-__all__ = ["MAX_MESSAGE_BYTES", "ClientOptions", "Closable", "Ending", "types_of"]
+__all__ = ["MAX_MESSAGE_BYTES", "ClientOptions", "Closable", "Ending", "types_of", "with_token"]
 
 MAX_MESSAGE_BYTES = 100 * 1024 * 1024
 """Largest message a client takes from a server, unless told otherwise."""
@@ -58,7 +58,7 @@ class ClientOptions:
     connect_timeout_s: float
     message_timeout_s: float | None
     max_message_bytes: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold secrets
     owned: Closable | None = None
     reconnect_timeout_s: float = 60.0
     liveness_timeout_s: float = 20.0
@@ -83,6 +83,21 @@ class ClientOptions:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def with_token(headers: Mapping[str, str] | None, token: str | None) -> Mapping[str, str]:
+    """The headers, and the one that shows the token, if there is one.
+
+    Raises:
+        ConfigurationError: The token is none, or stands in the headers as well.
+    """
+    if token is None:
+        return headers or {}
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError("a token is a text without spaces, of ASCII characters")
+    if any(name.lower() == "authorization" for name in headers or {}):
+        raise ConfigurationError("give either token= or a header Authorization, not both")
+    return {**(headers or {}), "Authorization": f"Bearer {token}"}
 
 
 def types_of(written: Any, base: type[Any]) -> tuple[type[Any] | None, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "Patience"]
+__all__ = ["FIRST_PAUSE_S", "LONGEST_PAUSE_S", "Patience", "growing_pauses"]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
+_FIRST_FOR_PLACE_S, _LONGEST_FOR_PLACE_S = 0.02, 1.0
 
 
 class Patience:
@@ -63,3 +64,13 @@ class Patience:
         longest_s = 0.0 if self._attempts == 0 else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (self._attempts - 1))
         self._attempts = min(self._attempts + 1, 64)
         return min(self._random() * longest_s, left_s)
+
+
+def growing_pauses(limit_s: float, goes_on: Callable[[], bool]) -> Iterator[float]:
+    """Seconds to wait before each further attempt at a place, growing, ``limit_s`` in all, as long as that goes on."""
+    pause_s, waited_s = _FIRST_FOR_PLACE_S, 0.0
+    while goes_on() and waited_s < limit_s:
+        pause_s = min(pause_s, limit_s - waited_s)
+        yield pause_s
+        waited_s += pause_s
+        pause_s = min(2 * pause_s, _LONGEST_FOR_PLACE_S)

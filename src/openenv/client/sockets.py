@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from openenv.client.breaks import Break, Broken
 from openenv.client.options import ClientOptions
-from openenv.errors import ConnectFailed
+from openenv.errors import AccessDenied, ConnectFailed, Forbidden, Unauthorized
 from openenv.protocol import SUBPROTOCOLS
 
 __all__ = [
@@ -52,10 +53,17 @@ def connect_arguments(options: ClientOptions, timeout_s: float | None = None) ->
     return arguments
 
 
-def connect_failed(options: ClientOptions, error: BaseException) -> ConnectFailed:
+def connect_failed(options: ClientOptions, error: BaseException) -> ConnectFailed | AccessDenied:
     """Why there is no connection, and what to do about it."""
     address, why = options.address, _in_one_line(error)
     match error:
+        case InvalidStatus() if error.response.status_code == 401:
+            shown = any(name.lower() == "authorization" for name in options.headers)
+            wanted = "pass token=..., or set OPENENV_TOKEN for a command"
+            advice = "the token is not the orchestrator's" if shown else wanted
+            return Unauthorized(f"{address.http} lets in only who shows a token; {advice}")
+        case InvalidStatus() if (told := _forbidden(error.response.body)) is not None:
+            return Forbidden(f"{address.http} does not let this client in: {told}")
         case InvalidStatus():
             status = error.response.status_code
             path = urlsplit(address.websocket).path
@@ -67,6 +75,15 @@ def connect_failed(options: ClientOptions, error: BaseException) -> ConnectFaile
         case ConnectionRefusedError():
             why = "nothing listens there; start the server, or check host and port"
     return ConnectFailed(f"cannot connect to {address.websocket}: {why}")
+
+
+def _forbidden(body: bytes | bytearray) -> str | None:
+    """What an OpenEnv server says to whom it does not let in; other servers say nothing of that kind."""
+    try:
+        error = json.loads(body)["error"]
+        return str(error["message"]) if error["code"] == Forbidden.code else None
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 def keep_alive(connection: socket.socket | None) -> None:

@@ -12,11 +12,13 @@ from openenv.client.breaks import hung_up
 from openenv.client.conversation import Conversation
 from openenv.client.forking import Origin
 from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
-from openenv.errors import LocalProtocolError
-from openenv.protocol import GetState, Observed, Reply, Request
+from openenv.errors import ConfigurationError, LocalProtocolError
+from openenv.protocol import AgentGranted, GetOutcome, GetState, GrantAgent, Observed, OutcomeIs, Reply, Request
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 if TYPE_CHECKING:
+    from openenv.client.agent_access import AgentAccess
+    from openenv.client.outcome import EpisodeOutcome
     from openenv.client.sync_socket import SyncSocket
 
 __all__ = ["SyncEnvClient"]
@@ -39,10 +41,13 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
 
     Args:
         url_or_client: Address of the server, or an ``EnvClient`` whose address, types and options to take over.
+        token: With an address: as of ``EnvClient``.
     """
 
-    def __init__(self, url_or_client: str | EnvClient[ActT, ObsT, StateT]) -> None:
-        client = GenericEnvClient(url_or_client) if isinstance(url_or_client, str) else url_or_client
+    def __init__(self, url_or_client: str | EnvClient[ActT, ObsT, StateT], *, token: str | None = None) -> None:
+        if token is not None and not isinstance(url_or_client, str):
+            raise ConfigurationError("give token= to the client whose options are taken over")
+        client = GenericEnvClient(url_or_client, token=token) if isinstance(url_or_client, str) else url_or_client
         self.options = client.options
         self._conversation: Conversation[ActT, ObsT, StateT] = Conversation(client.options)
         self._socket: SyncSocket | None = None
@@ -73,6 +78,20 @@ class SyncEnvClient(Generic[ActT, ObsT, StateT]):
     def state(self) -> StateT:
         """Where the episode stands."""
         return self._conversation.state(self._call(self._conversation.ask(GetState(), None)))
+
+    def outcome(self) -> EpisodeOutcome:
+        """What has come of the episode so far, whoever took its steps; see ``EnvClient.outcome``."""
+        from openenv.client.outcome import outcome_of  # here: most clients never ask
+
+        reply = self._call(self._conversation.ask(GetOutcome(), None))
+        return outcome_of(self._conversation.expected(reply, OutcomeIs))
+
+    def agent_access(self) -> AgentAccess:
+        """What an agent needs to play the running episode over MCP; see ``EnvClient.agent_access``."""
+        from openenv.client.agent_access import access_of  # here: most clients never ask
+
+        reply = self._call(self._conversation.ask(GrantAgent(), None))
+        return access_of(self.options.address, self._conversation.expected(reply, AgentGranted))
 
     def fork(self) -> Self:
         """Another client, whose session begins where this one stands; see ``EnvClient.fork``."""

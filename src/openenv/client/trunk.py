@@ -17,6 +17,7 @@ from openenv.client.trunk_session import Answered, TrunkSession
 from openenv.client.trunk_socket import TrunkSocket, Watch, greeted
 from openenv.client.trunk_traffic import Traffic
 from openenv.errors import (
+    AccessDenied,
     ConnectFailed,
     EpisodeLost,
     OpenEnvError,
@@ -307,7 +308,7 @@ class Trunk:
                 await self._join()
             except Refused as refused:
                 last = refused.error
-            except (Broken, ConnectFailed, RemoteProtocolError) as error:
+            except (Broken, ConnectFailed, AccessDenied, RemoteProtocolError) as error:
                 last = error
             else:
                 self.reconnects += 1

@@ -13,13 +13,14 @@ from openenv.client.trunk_session import Answered, TrunkSession
 from openenv.client.values import Values
 from openenv.errors import LocalProtocolError, OpenEnvError, RemoteProtocolError, SessionClosed
 from openenv.protocol import (
+    AgentGranted,
     ClientConnection,
     Closed,
     Ended,
     Failed,
-    Hello,
     Observed,
     Opened,
+    OutcomeIs,
     Progress,
     Queued,
     Reply,
@@ -277,8 +278,6 @@ class Traffic:
         return self.waiting < before
 
     def _whose(self, reply: Reply) -> TrunkSession | None:
-        if isinstance(reply, Hello):
-            return None
         if isinstance(reply, Opened | Queued):
             return self._sessions.get(reply.nonce)
         if isinstance(reply, Failed) and not reply.session:
@@ -290,6 +289,8 @@ class Traffic:
 
     def _take(self, session: TrunkSession, reply: Reply) -> None:
         match reply:
+            case OutcomeIs() | AgentGranted():
+                self.tell(session, reply)
             case StateIs():
                 self._tell_decoded(session, self._values.decode_state, reply.state)
             case Failed():

@@ -14,7 +14,7 @@ from openenv.types.tagged import TAGGED
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Values"]
+__all__ = ["Values", "observation_as"]
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Values(Generic[ActT, ObsT, StateT]):
         if reply.episode_id is not None:
             metadata["episode_id"] = reply.episode_id
         return StepResult(
-            observation=self._decode_observation(reply),
+            observation=self.decode_observation(reply),
             reward=reply.reward,
             done=reply.done,
             terminated=reply.terminated,
@@ -58,26 +58,34 @@ class Values(Generic[ActT, ObsT, StateT]):
             metadata=metadata,
         )
 
+    def decode_observation(self, reply: Observed) -> ObsT:
+        """The observation of such an answer."""
+        cls = self.observation_type
+        return cast(ObsT, reply.observation if cls is None else observation_as(cls, reply))
+
     def decode_state(self, state: Any) -> StateT:
         """What ``state`` answered."""
         if self.state_type is None:
             return cast(StateT, state)
         return cast(StateT, _validated(self.state_type, state))
 
-    def _decode_observation(self, reply: Observed) -> ObsT:
-        cls = self.observation_type
-        if cls is None:
-            return cast(ObsT, reply.observation)
-        beside = {
-            "reward": reply.reward,
-            "done": reply.done,
-            "terminated": reply.terminated,
-            "truncated": reply.truncated,
-            "metadata": reply.metadata,
-        }
-        known = {name: value for name, value in beside.items() if name in cls.model_fields}
-        content = {**known, **reply.observation} if isinstance(reply.observation, dict) else reply.observation
-        return cast(ObsT, _validated(cls, content))
+
+def observation_as(cls: type[Any], reply: Observed) -> Any:
+    """The observation of an answer as a model, with what travels beside it.
+
+    Raises:
+        RemoteProtocolError: It is none.
+    """
+    beside = {
+        "reward": reply.reward,
+        "done": reply.done,
+        "terminated": reply.terminated,
+        "truncated": reply.truncated,
+        "metadata": reply.metadata,
+    }
+    known = {name: value for name, value in beside.items() if name in cls.model_fields}
+    content = {**known, **reply.observation} if isinstance(reply.observation, dict) else reply.observation
+    return _validated(cls, content)
 
 
 def _validated(cls: type[BaseModel], content: Any) -> BaseModel:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import random
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self
 
+from openenv.environment.credentials import Credentials
+from openenv.errors import ConfigurationError
 from openenv.types import ActT, EnvironmentMetadata, ObsT, StateT
 
 if TYPE_CHECKING:
@@ -63,8 +66,24 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
     transform: Transform | None = None
     """Applied to every observation before it leaves, if set."""
 
+    credentials: Credentials = Credentials()
+    """Secrets that ``openenv.yaml`` names, from the variables or files of whoever serves it: there from the first reset
+    on. Whatever leaves the environment has ``[NAME]`` in the place of each."""
+
+    offers_tools: ClassVar[bool] = False
+    """Whether it is acted in by calling tools: ``ToolEnvironment`` and its kind."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        marking = sys.modules.get("openenv.tools.marking")  # without it nothing is marked, and nobody pays for it
+        if marking is not None and not cls.offers_tools:
+            for name in (name for base in cls.__mro__ for name, value in vars(base).items() if marking.marked(value)):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} is marked, but {cls.__name__} has no tools; make it a ToolEnvironment"
+                )
+        for name in ("reset", "step"):
+            if _sync_twin_is_newer(cls, name):
+                setattr(cls, f"{name}_async", getattr(Environment, f"{name}_async"))
         if cls.reset is Environment.reset and cls.reset_async is not Environment.reset_async:
             cls.reset = _only_awaited  # type: ignore[method-assign]
         if cls.step is Environment.step and cls.step_async is not Environment.step_async:
@@ -151,6 +170,10 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
             found = self.__dict__["_openenv_rng"] = random.Random()  # noqa: S311 - games, not secrets
         return found
 
+    def begin_episode(self, seed: int | None, episode_id: str | None) -> None:
+        """Called by a server before each reset: seeds ``rng``. Who overrides it calls ``super().begin_episode``."""
+        self.reseed(seed)
+
     def reseed(self, seed: int | None) -> int:
         """Seed ``rng`` and return the seed used: the given one, or a fresh 32-bit one for ``None``."""
         used = random.SystemRandom().getrandbits(32) if seed is None else seed
@@ -165,6 +188,16 @@ class Environment(ABC, Generic[ActT, ObsT, StateT]):
             description=own_words or f"{type(self).__name__} environment",
             version="1.0.0",
         )
+
+
+def _sync_twin_is_newer(cls: type[Any], name: str) -> bool:
+    """Whether a class has an asynchronous twin of a method from a class further up, which the newer one stands for."""
+    for base in cls.__mro__:
+        if f"{name}_async" in base.__dict__:
+            return False
+        if name in base.__dict__:
+            return getattr(cls, f"{name}_async") is not getattr(Environment, f"{name}_async")
+    return False
 
 
 def _only_awaited(self: object, *positional: Any, **keywords: Any) -> Any:

@@ -5,13 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from openenv.environment.credentials import CredentialSource
 from openenv.errors import ConfigurationError
 
-__all__ = ["MANIFEST_NAME", "Manifest", "find_manifest", "read_manifest"]
+__all__ = ["MANIFEST_NAME", "DeclaredCredential", "Manifest", "find_manifest", "read_manifest"]
 
 MANIFEST_NAME = "openenv.yaml"
+
+
+class DeclaredCredential(BaseModel):
+    """Where a credential comes from; of a variable by its own name unless this says otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    env: str | None = None
+    file: str | None = None
+    optional: bool = False
 
 
 class Manifest(BaseModel):
@@ -24,6 +35,8 @@ class Manifest(BaseModel):
         spec_version: Version of this format.
         type: Kind of package; ``space`` is common.
         runtime: Web framework of the app.
+        credentials: Secrets that the environment needs: their names, or where each comes from by its name.
+        mcp_servers: Outside MCP servers that are mounted, by name; see ``ServerDescription.of``.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -37,6 +50,25 @@ class Manifest(BaseModel):
     description: str | None = None
     version: str | None = None
     author: str | None = None
+    credentials: list[str] | dict[str, DeclaredCredential | None] = Field(default_factory=list)
+    mcp_servers: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
+
+    def credential_sources(self, directory: Path) -> tuple[CredentialSource, ...]:
+        """Where its credentials come from.
+
+        Args:
+            directory: That of the manifest, which files are relative to.
+        """
+        given = self.credentials if isinstance(self.credentials, dict) else dict.fromkeys(self.credentials)
+        return tuple(
+            CredentialSource(
+                name,
+                None if one is None else one.env,
+                None if one is None or one.file is None else str(directory / Path(one.file).expanduser()),
+                one is not None and one.optional,
+            )
+            for name, one in given.items()
+        )
 
 
 def read_manifest(path: Path) -> Manifest:

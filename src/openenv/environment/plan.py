@@ -54,7 +54,7 @@ class EnvironmentPlan:
 
     Attributes:
         name: The class's name.
-        is_async: Whether ``reset_async`` or ``step_async`` is overridden.
+        is_async: Whether ``reset_async`` or ``step_async`` is overridden, by no older class than its twin.
         reset: What ``reset`` (or its asynchronous twin, where that is overridden) takes.
         step: The same for ``step``; the action comes first and by position.
         lifecycle: ``strict`` or ``lenient``.
@@ -65,6 +65,7 @@ class EnvironmentPlan:
         volatile: Fields that may then differ.
         snapshots: Whether it takes snapshots.
         batches: Whether it steps several of its instances in one call.
+        tools: Whether it is acted in by calling tools.
         action_type, observation_type, state_type: The class's type parameters, or the base types where it names none.
     """
 
@@ -83,6 +84,7 @@ class EnvironmentPlan:
     volatile: frozenset[str] = frozenset()
     snapshots: bool = False
     batches: bool = False
+    tools: bool = False
 
     @staticmethod
     @cache
@@ -131,6 +133,7 @@ class EnvironmentPlan:
             volatile=frozenset(environment.volatile),
             snapshots=environment.snapshot is not Environment.snapshot,
             batches=_has_batches(environment, is_async=async_reset or async_step),
+            tools=bool(environment.offers_tools),
         )
 
 

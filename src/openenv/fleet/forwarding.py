@@ -10,6 +10,7 @@ import msgspec
 
 from openenv.errors import ConnectionLost, OpenEnvError, ServerDraining
 from openenv.fleet.lines import Frame
+from openenv.fleet.mcp_route import mcp_target
 from openenv.fleet.route import Route
 from openenv.fleet.switch import Neighbours
 from openenv.fleet.visits import Answered, Complete, Serve, read_visit, visit
@@ -19,8 +20,10 @@ from openenv.server.http import KEY_HEADER, SESSION_COOKIE, SESSION_HEADER, refu
 
 __all__ = ["Forwarding"]
 
-_SHARED = ("/reset", "/step", "/state", "/mcp")
+_SHARED = ("/reset", "/step", "/state")
 """Paths that without the name of a session are about the one that all requests share: it is at the first worker."""
+
+_MCP = "/mcp"
 
 _HARMLESS = ("GET", "HEAD", "DELETE")
 _MOST_TRIES = 3
@@ -40,29 +43,40 @@ class Forwarding:
         app: The worker's own.
         neighbours: All workers.
         max_body_bytes: How much of a body that says where it is to go is read here.
+        is_production: Whether each client of MCP has an environment of its own.
 
     Attributes:
         is_closing: Whether all workers are ending, so that no other one is to be asked.
     """
 
     def __init__(
-        self, app: Callable[[Scope, Receive, Send], Awaitable[None]], neighbours: Neighbours, max_body_bytes: int
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        neighbours: Neighbours,
+        max_body_bytes: int,
+        *,
+        is_production: bool = False,
     ) -> None:
         self.is_closing = False
         self._app = app
         self._neighbours = neighbours
         self._max_body_bytes = max_body_bytes
+        self._is_production = is_production
+        self._by_body = {"/sessions": self._placed, _MCP: self._placed_mcp}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, here or elsewhere."""
         request = Request(scope, receive, path_of(scope), "")
-        if scope["method"] == "POST" and request.path == "/sessions":
+        place = self._by_body.get(request.path)
+        if place is not None and scope["method"] == "POST":
             try:
                 body = await request.body(self._max_body_bytes)
             except OpenEnvError as error:
                 await refusal(Failed.of(error)).send(send)
                 return
-            owner, receive = await self._placed(request, body), _Replayed(body, receive)
+            owner, receive = await place(request, body), _Replayed(body, receive)
+        elif place is not None and request.path == _MCP:
+            owner = await self._placed_mcp(request, b"")
         else:
             owner = self._owner(request)
         if owner == self._neighbours.own:
@@ -88,6 +102,16 @@ class Forwarding:
             return self._neighbours.own  # where it will be said what is wrong
         key = request.header(KEY_HEADER.lower())
         return await self._neighbours.placed(f"http {key}" if key else "", fork)
+
+    async def _placed_mcp(self, request: Request, body: bytes) -> int:
+        target = mcp_target(request, body)
+        if target.session:
+            return self._neighbours.owner(target.session)
+        if target.is_new:
+            return await self._neighbours.placed("")
+        if target.client is not None and self._is_production:  # whose environment is that of its token
+            return target.client % len(self._neighbours.paths)
+        return 0
 
 
 class _Replayed:

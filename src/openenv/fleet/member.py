@@ -51,7 +51,9 @@ class Member:
         self._desk = DeskLine(engine)
         self._neighbours = Neighbours(index, paths, self._desk.place)
         self._door = Door(endpoint, app)
-        self._forwarding = Forwarding(app, self._neighbours, app.state.max_message_bytes)
+        self._forwarding = Forwarding(
+            app, self._neighbours, app.state.max_message_bytes, is_production=app.state.access.production
+        )
         self._visited: asyncio.Server | None = None
         engine.share(self._desk, numbered_id(index))
         endpoint.convey = self._convey

@@ -11,7 +11,9 @@ from typing import Any
 from openenv.client.breaks import Break
 from openenv.errors import OpenEnvError
 from openenv.pool.events import PoolEvent, Teller
+from openenv.pool.results import PoolResult
 from openenv.pool.seat import Deliver, Seat
+from openenv.protocol import Request
 
 __all__ = ["Call"]
 
@@ -59,6 +61,14 @@ class Call:
         except BaseException:
             self._give_up(Break.CANCELLED, "the call was cancelled")
             raise
+
+    async def looked(self, kind: type[Request]) -> list[Any]:
+        """What everybody answers to a request of that kind, which moves nothing; raises the first error there is."""
+        for position, seat in enumerate(self._seats):
+            seat.look(kind(), self.deliver(position))
+        await self.all()
+        PoolResult(self.indices, self.results, self.errors).raise_errors()
+        return self.results
 
     async def as_completed(self) -> AsyncGenerator[int, None]:
         """The positions as their answers come. Who stops reading gives up the others."""

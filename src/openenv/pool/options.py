@@ -33,7 +33,7 @@ class PoolOptions:
     connections: int = 1
     queue_timeout_s: float = 60.0
     on_progress: Callable[[PoolEvent], object] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold secrets
     connect_timeout_s: float = 10.0
     message_timeout_s: float | None = None
     max_message_bytes: int = MAX_MESSAGE_BYTES

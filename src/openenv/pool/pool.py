@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self
 
-from openenv.client import EnvClient
+from openenv.client import AgentAccess, EnvClient, EpisodeOutcome
+from openenv.client.agent_access import access_of
 from openenv.client.asking import check_time
-from openenv.client.options import MAX_MESSAGE_BYTES
+from openenv.client.options import MAX_MESSAGE_BYTES, with_token
+from openenv.client.outcome import outcome_of
 from openenv.errors import ConfigurationError, LocalProtocolError, OpenEnvError, SessionClosed
 from openenv.pool.asking import chosen, reset_requests, step_requests
 from openenv.pool.call import Call
@@ -23,6 +25,7 @@ from openenv.pool.placement import Placement
 from openenv.pool.results import PoolResult, ResetResult, VectorResult
 from openenv.pool.seat import Seat
 from openenv.pool.terms import Autoreset, Terms
+from openenv.protocol import GetOutcome, GetState, GrantAgent
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 __all__ = ["EnvPool"]
@@ -62,8 +65,8 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         connections: How many to each server.
         queue_timeout_s: Seconds that an episode may wait for a place where all are taken.
         on_progress: Told what happens meanwhile; it must not block.
-        headers, connect_timeout_s, message_timeout_s, max_message_bytes, reconnect_timeout_s, liveness_timeout_s: As
-            for ``EnvClient``, of endpoints that are addresses.
+        headers, token, connect_timeout_s, message_timeout_s, max_message_bytes, reconnect_timeout_s,
+            liveness_timeout_s: As for ``EnvClient``, of endpoints that are addresses.
 
     Attributes:
         last: What the last call that ended gave, also if it raised.
@@ -84,6 +87,7 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
         queue_timeout_s: float = 60.0,
         on_progress: Callable[[PoolEvent], object] | None = None,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
         connect_timeout_s: float = 10.0,
         message_timeout_s: float | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
@@ -99,7 +103,7 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
             connections=connections,
             queue_timeout_s=queue_timeout_s,
             on_progress=on_progress,
-            headers=headers or {},
+            headers=with_token(headers, token),
             connect_timeout_s=connect_timeout_s,
             message_timeout_s=message_timeout_s,
             max_message_bytes=max_message_bytes,
@@ -279,13 +283,18 @@ class EnvPool(Generic[ActT, ObsT, StateT]):
 
     async def states(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[StateT]:
         """Where the episodes stand; raises the first error there is."""
-        at = chosen(indices, len(self._seats))
-        call = await self._new_call(at, None)
-        for position, index in enumerate(at):
-            self._seats[index].state(call.deliver(position))
-        await call.all()
-        PoolResult(at, call.results, call.errors).raise_errors()
-        return call.results
+        return await (await self._new_call(chosen(indices, len(self._seats)), None)).looked(GetState)
+
+    async def outcomes(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[EpisodeOutcome]:
+        """What has come of the episodes so far, whoever took their steps; raises the first error there is."""
+        call = await self._new_call(chosen(indices, len(self._seats)), None)
+        return [outcome_of(told) for told in await call.looked(GetOutcome)]
+
+    async def agent_access(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[AgentAccess]:
+        """What agents need to play the running episodes over MCP; raises the first error there is."""
+        call = await self._new_call(chosen(indices, len(self._seats)), None)
+        granted = await call.looked(GrantAgent)
+        return [access_of(self._seats[at].address, one) for at, one in zip(call.indices, granted, strict=True)]
 
     def metrics(self) -> PoolMetrics:
         """What was done so far, and how fast."""

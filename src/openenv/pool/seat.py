@@ -8,6 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+from openenv.client.address import Address
 from openenv.client.breaks import Break, lost
 from openenv.errors import (
     EpisodeDone,
@@ -22,7 +23,7 @@ from openenv.pool.beginning import Beginning
 from openenv.pool.endpoint import Carrying, Endpoint
 from openenv.pool.events import PoolEvent
 from openenv.pool.terms import Terms
-from openenv.protocol import GetState, Reset, Step
+from openenv.protocol import FEATURE_OF, Request, Reset, Step
 from openenv.types import StepResult
 
 __all__ = ["Deliver", "Seat"]
@@ -83,9 +84,15 @@ class Seat:
             self._deliver = deliver
             self._step(request)
 
-    def state(self, deliver: Deliver) -> None:
-        """Tell where the episode stands."""
-        self._ask(deliver, self._state)
+    def look(self, request: Request, deliver: Deliver) -> None:
+        """Tell what the episode has come to: a request that moves nothing."""
+        self._ask(deliver, partial(self._look, request))
+
+    @property
+    def address(self) -> Address:
+        """Of the server that plays its episode."""
+        assert self._endpoint is not None
+        return self._endpoint.options.address
 
     def check_free(self) -> None:
         """Raise ``LocalProtocolError`` while it waits for an answer."""
@@ -190,16 +197,24 @@ class Seat:
         else:
             self._answer(result, error)
 
-    def _state(self) -> None:
+    def _look(self, request: Request) -> None:
         if self._session is None:
             self._answer(ResetNeeded(f"session {self.index} has no episode; call reset() first"))
         elif self._episode is _Episode.LOST:
             self._answer(lost(self._why_lost, "it ended in an earlier call"))
         elif self._session.error is not None:
             self._answer(_as_lost(self._session.error))
+        elif not self._knows(request):
+            self._answer(LocalProtocolError(f"the server of session {self.index} is older and cannot tell that"))
         else:
             assert self._trunk is not None
-            self._trunk.ask(self._session, GetState(), self._answer)
+            self._trunk.ask(self._session, request, self._answer)
+
+    def _knows(self, request: Request) -> bool:
+        """Whether the server does."""
+        assert self._endpoint is not None
+        hello, feature = self._endpoint.hello, FEATURE_OF.get(type(request))
+        return feature is None or (hello is not None and feature in hello.features)
 
     # Episodes that begin -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from openenv.client import AgentAccess, EpisodeOutcome
 from openenv.client.forking import Origin
 from openenv.errors import LocalProtocolError, OpenEnvError, SessionClosed
 from openenv.pool.metrics import PoolMetrics
@@ -114,6 +115,14 @@ class SyncEnvPool(Generic[ActT, ObsT, StateT]):
     def states(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[StateT]:
         """Where the episodes stand; see ``EnvPool.states``."""
         return self._run(self._pool.states(indices=indices))
+
+    def outcomes(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[EpisodeOutcome]:
+        """What has come of the episodes so far; see ``EnvPool.outcomes``."""
+        return self._run(self._pool.outcomes(indices=indices))
+
+    def agent_access(self, *, indices: Sequence[int] | Sequence[bool] | None = None) -> list[AgentAccess]:
+        """What agents need to play the running episodes over MCP; see ``EnvPool.agent_access``."""
+        return self._run(self._pool.agent_access(indices=indices))
 
     def metrics(self) -> PoolMetrics:
         """What was done so far, and how fast."""

@@ -6,11 +6,15 @@ from openenv.protocol.encoding import EncodingFailed, fields_beside, is_model, t
 from openenv.protocol.faults import fault
 from openenv.protocol.lossy import encodable_part, observation_part, unencodable
 from openenv.protocol.messages import (
+    FEATURE_OF,
+    AgentGranted,
     Close,
     Closed,
     Ended,
     Failed,
+    GetOutcome,
     GetState,
+    GrantAgent,
     Hello,
     Limits,
     Mcp,
@@ -18,6 +22,7 @@ from openenv.protocol.messages import (
     Observed,
     Open,
     Opened,
+    OutcomeIs,
     Progress,
     Queued,
     Reply,
@@ -36,9 +41,11 @@ from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 from openenv.protocol.window import Admission, ReplyWindow
 
 __all__ = [
+    "FEATURE_OF",
     "MOST_IN_BATCH",
     "SUBPROTOCOLS",
     "Admission",
+    "AgentGranted",
     "ClientCodec",
     "ClientConnection",
     "ClientSession",
@@ -47,7 +54,9 @@ __all__ = [
     "EncodingFailed",
     "Ended",
     "Failed",
+    "GetOutcome",
     "GetState",
+    "GrantAgent",
     "Hello",
     "Limits",
     "Mcp",
@@ -55,6 +64,7 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "OutcomeIs",
     "Progress",
     "Queued",
     "Reply",

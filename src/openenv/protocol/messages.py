@@ -12,11 +12,15 @@ from msgspec import Meta, Raw, Struct
 from openenv.errors import OpenEnvError, error_from_code
 
 __all__ = [
+    "FEATURE_OF",
+    "AgentGranted",
     "Close",
     "Closed",
     "Ended",
     "Failed",
+    "GetOutcome",
     "GetState",
+    "GrantAgent",
     "Hello",
     "Limits",
     "Mcp",
@@ -24,6 +28,7 @@ __all__ = [
     "Observed",
     "Open",
     "Opened",
+    "OutcomeIs",
     "Progress",
     "Queued",
     "Reply",
@@ -102,6 +107,18 @@ class GetState(Request, tag="state"):
     """Ask where the episode stands."""
 
 
+class GetOutcome(Request, tag="outcome"):
+    """Ask what has come of the episode so far."""
+
+
+class GrantAgent(Request, tag="grant_agent"):
+    """Ask for what an agent needs to reach the running episode over MCP, or the first if none was begun."""
+
+
+FEATURE_OF: dict[type[Request], str] = {GetOutcome: "outcome", GrantAgent: "agent"}
+"""The feature that a server has to name, of requests that not every server of v2 knows."""
+
+
 class Close(Request, tag="close"):
     """End the session."""
 
@@ -164,11 +181,16 @@ class Opened(Reply, tag="opened"):
         nonce: That of the ``Open``.
         token: What ``Resume`` has to show.
         lease_s: Seconds that the session outlives its last connection.
+        mcp_url: Where agents reach it over MCP: a path of this server, such a path after ``:9000`` if that is another
+            port, or a whole URL. Empty: nowhere.
+        agent_token: What an agent has to show there; good for the first episode.
     """
 
     nonce: str
     token: str
     lease_s: float = 0.0
+    mcp_url: str = ""
+    agent_token: str = ""
 
 
 class Resumed(Reply, tag="resumed"):
@@ -239,6 +261,39 @@ class StateIs(Reply, tag="state"):
     """Where the episode stands."""
 
     state: Any
+
+
+class OutcomeIs(Reply, tag="outcome"):
+    """What has come of the episode so far.
+
+    Attributes:
+        phase: ``fresh`` (none was begun), ``running``, ``done`` or ``lost``.
+        episode_id: Its name, where there is one.
+        steps: Steps that were answered.
+        reward: Of the last step.
+        total_reward: Sum of all rewards that are numbers.
+    """
+
+    phase: str
+    episode_id: str | None = None
+    steps: int = 0
+    reward: float | int | bool | None = None
+    total_reward: float = 0.0
+    done: bool = False
+    terminated: bool = False
+    truncated: bool = False
+
+
+class AgentGranted(Reply, tag="agent_granted"):
+    """What an agent needs.
+
+    Attributes:
+        mcp_url: Where it reaches the session over MCP, as in ``Opened``.
+        token: What it has to show there; good for this episode.
+    """
+
+    mcp_url: str
+    token: str = ""
 
 
 class Closed(Reply, tag="closed"):

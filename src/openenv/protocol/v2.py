@@ -23,15 +23,19 @@ from openenv.protocol.encoding import UNENCODABLE, fields_beside, is_model, to_j
 from openenv.protocol.faults import explained
 from openenv.protocol.lossy import unencodable
 from openenv.protocol.messages import (
+    AgentGranted,
     Close,
     Closed,
     Ended,
     Failed,
+    GetOutcome,
     GetState,
+    GrantAgent,
     Hello,
     Observed,
     Open,
     Opened,
+    OutcomeIs,
     Progress,
     Queued,
     Reply,
@@ -47,7 +51,8 @@ from openenv.types.tagged import TAGGED, WRITTEN, Malformed, may_have_tags, unta
 
 __all__ = ["REPLIES", "V2ClientCodec", "V2ServerCodec", "names"]
 
-REPLIES = Hello | Opened | Resumed | Queued | Progress | Observed | StateIs | Closed | Ended | Failed
+_NOTICES = Hello | Queued | Progress | Ended
+REPLIES = _NOTICES | Opened | Resumed | Observed | StateIs | OutcomeIs | AgentGranted | Closed | Failed
 
 
 class _Step(Step, tag="step"):
@@ -58,7 +63,7 @@ class _Step(Step, tag="step"):
 
 _NUMBERS = (float, bool, type(None))
 _encode = msgspec.json.Encoder().encode
-_REQUESTS = Open | Resume | Reset | _Step | GetState | Close
+_REQUESTS = Open | Resume | Reset | _Step | GetState | GetOutcome | GrantAgent | Close
 _decode_request: Callable[[str | bytes], Request] = msgspec.json.Decoder(_REQUESTS).decode
 _decode_requests: Callable[[str | bytes], Sequence[Request]] = msgspec.json.Decoder(list[_REQUESTS]).decode
 _decode_reply: Callable[[str | bytes], Reply] = msgspec.json.Decoder(REPLIES).decode

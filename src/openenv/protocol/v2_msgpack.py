@@ -19,7 +19,9 @@ from openenv.protocol.lossy import unencodable
 from openenv.protocol.messages import (
     Close,
     Failed,
+    GetOutcome,
     GetState,
+    GrantAgent,
     Observed,
     Open,
     Reply,
@@ -36,10 +38,9 @@ from openenv.types.kinds import Malformed
 __all__ = ["MsgpackClientCodec", "MsgpackServerCodec"]
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_requests = msgspec.msgpack.Decoder(
-    list[Open | Resume | Reset | Step | GetState | Close], ext_hook=extension
-).decode
-_decode_request = msgspec.msgpack.Decoder(Open | Resume | Reset | Step | GetState | Close, ext_hook=extension).decode
+_REQUESTS = Open | Resume | Reset | Step | GetState | GetOutcome | GrantAgent | Close
+_decode_requests = msgspec.msgpack.Decoder(list[_REQUESTS], ext_hook=extension).decode
+_decode_request = msgspec.msgpack.Decoder(_REQUESTS, ext_hook=extension).decode
 _decode_reply = msgspec.msgpack.Decoder(REPLIES, ext_hook=extension).decode
 _decode_replies = msgspec.msgpack.Decoder(list[REPLIES], ext_hook=extension).decode
 

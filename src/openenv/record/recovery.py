@@ -49,6 +49,8 @@ class Recovered:
         replay: Positions of the answers that follow the snapshot, or, without one, of all answers of the episode: its
             reset first, then steps and errors.
         first_index: Index in the episode of the first of ``replay``, counted from the reset, which is 0.
+        earlier: Positions of the answers of the episode that the snapshot contains.
+        resets: Resets of the session that were answered.
     """
 
     opened_at: Position
@@ -61,6 +63,8 @@ class Recovered:
     snapshot: Position | None = None
     replay: array[int] = field(default_factory=lambda: array("Q"))
     first_index: int = 0
+    earlier: array[int] = field(default_factory=lambda: array("Q"))
+    resets: int = 0
 
     def answer(self, position: Position, entry: Answered) -> None:
         """Take in an answer."""
@@ -69,7 +73,8 @@ class Recovered:
         (self.keyed if entry.key else self.numbered).append(Kept(position, entry.id, entry.key))
         if entry.kind == "reset":
             self.episode, self.reset, self.snapshot = entry.episode, position, None
-            self.replay, self.first_index = array("Q"), 0
+            self.replay, self.first_index, self.earlier = array("Q"), 0, array("Q")
+            self.resets += 1
         if entry.kind != "close":
             self.replay.append(position)
 
@@ -78,6 +83,7 @@ class Recovered:
         contained = entry.index + 1 - self.first_index
         if entry.episode == self.episode and self.reset is not None and 0 <= contained <= len(self.replay):
             self.snapshot, self.first_index = position, entry.index + 1
+            self.earlier.extend(self.replay[:contained])
             del self.replay[:contained]
 
 

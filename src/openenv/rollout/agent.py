@@ -7,10 +7,10 @@ import importlib
 import inspect
 import random
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,10 +18,13 @@ from openenv.errors import ConfigurationError
 from openenv.schema import sample
 from openenv.types.tagged import TAGGED, EncodingFailed, untagged
 
-__all__ = ["RANDOM", "Agent", "AgentFunction", "Choice", "agent_of", "load_agent", "random_agent"]
+if TYPE_CHECKING:
+    from openenv.tools import ToolInfo
+
+__all__ = ["RANDOM", "Agent", "AgentFunction", "Choice", "agent_of", "load_agent", "random_agent", "random_caller"]
 
 RANDOM = "random"
-"""Name of the agent that draws every action from the environment's action schema."""
+"""Name of the agent that draws every action from the environment's action schema, or its tools."""
 
 AgentFunction = Callable[..., Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 """``agent(observation: dict) -> action: dict``, plain or async, with an optional parameter ``rng: random.Random``.
@@ -152,5 +155,31 @@ def random_agent(action_schema: dict[str, Any]) -> Agent:
     def draw(observation: dict[str, Any], rng: random.Random) -> dict[str, Any]:
         action: dict[str, Any] = sample(action_schema, rng)
         return action
+
+    return Agent(RANDOM, draw, takes_rng=True)
+
+
+def random_caller(tools: Sequence[ToolInfo]) -> Agent:
+    """The agent that draws one of the tools, and its arguments from the tool's schema.
+
+    Args:
+        tools: Those whose arguments cannot be drawn are left out.
+
+    Raises:
+        ConfigurationError: There is no other.
+    """
+    known, why = [], ConfigurationError("the environment has no tools before its first reset; write an agent")
+    for tool in tools:
+        try:
+            sample(tool.input_schema, random.Random(0))  # noqa: S311 - nothing secret
+            known.append(tool)
+        except ConfigurationError as error:
+            why = error
+    if not known:
+        raise why
+
+    def draw(observation: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+        tool = rng.choice(known)
+        return {"type": "call_tool", "tool_name": tool.name, "arguments": sample(tool.input_schema, rng)}
 
     return Agent(RANDOM, draw, takes_rng=True)

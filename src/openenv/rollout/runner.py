@@ -15,13 +15,13 @@ from openenv.app.resolve import Remote, resolve
 from openenv.client import GenericEnvClient
 from openenv.errors import ConnectFailed, OpenEnvError, RecordError
 from openenv.record import EventStore, EventWriter, Run, RunStatus
-from openenv.rollout.agent import RANDOM, Agent, AgentFunction, agent_of, load_agent, random_agent
+from openenv.rollout.agent import RANDOM, Agent, AgentFunction, agent_of, load_agent
 from openenv.rollout.episode import Outcome, play_episode
 from openenv.rollout.plan import EpisodePlan, RolloutSettings, plan_episode
 from openenv.rollout.report import Progress, RolloutReport, Tally
 from openenv.rollout.sessions import close_sessions, connect_sessions
 from openenv.rollout.stamp import LOCK_SETTING, ServerLock, StampedLog
-from openenv.rollout.target import action_schema, served
+from openenv.rollout.target import random_player, served
 from openenv.version import __version__
 
 __all__ = ["run_rollout"]
@@ -83,7 +83,7 @@ async def _begun(
     """The agent, a connected client for each session, and what they play; ``open_things`` closes what has to be."""
     server = served(settings.environment, settings.concurrency and settings.sessions)
     url, lent = await open_things.enter_async_context(server)
-    agent = early if isinstance(early, Agent) else random_agent(await action_schema(url, settings.headers))
+    agent = early if isinstance(early, Agent) else await random_player(url, settings.headers)
     clients: list[GenericEnvClient] = []
     open_things.push_async_callback(close_sessions, clients)
 

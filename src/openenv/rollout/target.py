@@ -12,11 +12,14 @@ import httpx
 
 from openenv.app.making import embedded
 from openenv.app.resolve import Remote, resolve
-from openenv.client import GenericEnvClient
-from openenv.errors import ConfigurationError, ConnectFailed
+from openenv.client import GenericEnvClient, MCPToolClient
+from openenv.errors import ConfigurationError, ConnectFailed, Unauthorized
+from openenv.rollout.agent import Agent, random_agent, random_caller
 from openenv.runtime import EmbeddedRuntime, EmbeddedServer
 
-__all__ = ["Lent", "action_schema", "capacity", "served"]
+__all__ = ["Lent", "action_schema", "capacity", "random_player", "served"]
+
+_CALL = "CallToolAction"
 
 
 class Lent:
@@ -92,6 +95,20 @@ async def action_schema(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     return dict(schema)
 
 
+async def random_player(url: str, headers: Mapping[str, str]) -> Agent:
+    """The agent that draws what the environment takes: actions, or calls of its tools.
+
+    Raises:
+        ConnectFailed: The server cannot be reached.
+        ConfigurationError: It does not tell what it takes, or nothing of it can be drawn.
+    """
+    schema = await action_schema(url, headers)
+    if schema.get("title") != _CALL:
+        return random_agent(schema)
+    async with MCPToolClient[Any, Any, Any](url, headers=headers) as env:
+        return random_caller(await env.list_tools())
+
+
 async def capacity(url: str, headers: Mapping[str, str]) -> int | None:
     """How many sessions the server takes at the same time; ``None`` from one that does not tell.
 
@@ -112,6 +129,9 @@ async def _get(url: str, path: str, headers: Mapping[str, str]) -> httpx.Respons
     try:
         # a proxy of the network has no way back to this machine
         async with httpx.AsyncClient(headers=dict(headers), trust_env=not address.is_local) as http:
-            return await http.get(f"{address.http}{path}", follow_redirects=True)
+            answer = await http.get(f"{address.http}{path}", follow_redirects=True)
     except httpx.HTTPError as error:
         raise ConnectFailed(f"cannot reach {address.http}: {error or type(error).__name__}") from error
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise Unauthorized(f"{address.http} lets in only who shows a token; set OPENENV_TOKEN, or send it as a header")
+    return answer

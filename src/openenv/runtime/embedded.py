@@ -38,10 +38,10 @@ class EmbeddedRuntime:
     it prints goes to this process's standard error.
 
     Args:
-        module: Module whose ``main`` is called, with the import path of this process. It finds three arguments in
-            ``sys.argv``: the file descriptor of its lifeline, the process id of this process, and ``arguments``
-            as JSON.
-        arguments: What to serve and how; JSON-compatible.
+        module: Module whose ``main`` is called, with the import path of this process. It finds two arguments in
+            ``sys.argv``: the file descriptor of its lifeline, and the process id of this process.
+        arguments: What to serve and how; JSON-compatible. The child gets them with ``Lifeline.receive``, and not in
+            its command line, which others can read.
         name: What the server is called in errors.
         start_timeout_s: Seconds until it must take connections; imports of the environment count.
         stop_timeout_s: Seconds it is given to end by itself before it is terminated, then killed.
@@ -89,6 +89,7 @@ class EmbeddedRuntime:
             ours.close()
             raise
         try:
+            self._tell(ours)
             url = self._wait(ours, process, given_up or threading.Event())
         except BaseException:  # also Ctrl-C while waiting
             _stop(os.getpid(), ours, process, 0.0)
@@ -97,8 +98,13 @@ class EmbeddedRuntime:
 
     def _command(self, fd: int) -> list[str]:
         path = json.dumps([os.path.abspath(entry) for entry in sys.path])
-        ours = [self._module, str(fd), str(os.getpid()), json.dumps(self._arguments)]
+        ours = [self._module, str(fd), str(os.getpid())]
         return [sys.executable, "-P", "-c", _BOOT, path, *ours]
+
+    def _tell(self, ours: socket.socket) -> None:
+        ours.settimeout(self._start_timeout_s)
+        with contextlib.suppress(OSError):  # it has died, or does not read: it will be waited for in vain
+            ours.sendall(json.dumps(self._arguments).encode() + b"\n")
 
     def _wait(self, ours: socket.socket, process: subprocess.Popen[bytes], given_up: threading.Event) -> str:
         """The URL that the child reports."""

@@ -1,4 +1,4 @@
-"""What ties a server process to the process that started it: one socket, for the report and for the end."""
+"""What ties a server process to the process that started it: one socket, for what to serve, the report and the end."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ class Lifeline:
         self._socket = socket.socket(fileno=fd)
         self._socket.set_inheritable(False)  # programs that the environment starts must not hold it
         self._parent = parent
+
+    def receive(self) -> dict[str, Any]:
+        """What the parent wants served. To be called first, and once.
+
+        Raises:
+            SystemExit: The parent is gone already.
+        """
+        told = b""
+        while not told.endswith(b"\n"):
+            received = self._socket.recv(65536)
+            if not received:
+                raise SystemExit(1)
+            told += received
+        arguments: dict[str, Any] = json.loads(told)
+        return arguments
 
     def report_ready(self, url: str) -> None:
         """Tell the parent that the server takes connections at that URL."""

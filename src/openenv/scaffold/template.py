@@ -29,6 +29,9 @@ class Template(Enum):
     CODING = "coding"
     """A programming task: the action is Python code that runs in a sandbox, and tests judge it."""
 
+    TOOLS = "tools"
+    """A small shop behind tools, for agents that speak MCP and for trainers: seeds, rewards, state."""
+
 
 def render(template: Template, name: PackageName) -> dict[str, str]:
     """The files of a package: paths relative to its directory, with ``/``, and their texts.

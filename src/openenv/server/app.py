@@ -9,25 +9,36 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from openenv.protocol import Hello, Limits
-from openenv.server.application import Application
+from openenv.server.access import Access, AccessOptions
+from openenv.server.application import Application, Asgi
 from openenv.server.exposure import EXPOSURE, Exposure
 from openenv.server.http import http_endpoints
 from openenv.server.limits import MAX_MESSAGE_BYTES
-from openenv.server.websocket import WebSocketEndpoint
+from openenv.server.mcp_door import McpDoor, mcp_endpoints
+from openenv.server.surface import Surface
+from openenv.server.websocket import McpSocket, WebSocketEndpoint
 from openenv.session import Openings, Peer, SessionEngine, SharedSession
 from openenv.version import __version__
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from openenv.server.mcp.endpoint import McpEndpoint
+    from openenv.tools import Mode
+
 __all__ = ["build_app"]
 
 _REAP_EVERY_S = 1.0
-_FEATURES = ["resume", "queue", "deadlines", "fork", "batch"]
+_FEATURES = ["resume", "queue", "deadlines", "fork", "batch", "outcome", "agent"]
 
 
 def build_app(
-    engine: SessionEngine, *, max_message_bytes: int = MAX_MESSAGE_BYTES, exposure: Exposure = EXPOSURE
+    engine: SessionEngine,
+    *,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    exposure: Exposure = EXPOSURE,
+    auth: AccessOptions | None = None,
+    mode: Mode = "simulation",
 ) -> FastAPI:
     """The application that serves the sessions of one environment.
 
@@ -35,6 +46,8 @@ def build_app(
         engine: Where the sessions live.
         max_message_bytes: Largest message a client may send.
         exposure: Warns where others can reach it.
+        auth: Who may do what; ``None``: everybody everything.
+        mode: ``production``: there is nothing that controls episodes.
     """
     shared = SharedSession(engine)
     openings = Openings(engine, shared.give_way)
@@ -60,8 +73,17 @@ def build_app(
             limits=Limits(max_message_bytes=max_message_bytes, capacity=engine.capacity, lease_s=engine.leases.lease_s),
         )
 
-    sockets = WebSocketEndpoint(partial(Peer, engine, openings, shared), greeting, exposure, plain=engine.spec.is_plain)
-    endpoints = http_endpoints(engine, openings, shared, max_message_bytes, exposure)
+    access = Access(auth, engine.sessions.get, exposure)
+    sockets = WebSocketEndpoint(partial(Peer, engine, openings, shared), greeting, access, plain=engine.spec.is_plain)
+
+    def mcp() -> McpEndpoint:
+        from openenv.server.mcp.endpoint import McpEndpoint  # at the first request for it
+
+        return McpEndpoint(engine, shared, access, max_message_bytes, is_production=access.production)
+
+    door = McpDoor(mcp)
+    endpoints = [*http_endpoints(engine, openings, shared, max_message_bytes, access), *mcp_endpoints(door)]
+    over_sockets: dict[str, Asgi] = {sockets.path: sockets, "/mcp": McpSocket(door.converse, access)}
 
     def complete(whole: FastAPI) -> None:
         from starlette.routing import WebSocketRoute
@@ -70,13 +92,17 @@ def build_app(
 
         type(whole).__init__(whole, title=engine.spec.name, version=__version__, lifespan=lifespan)
         add_endpoints(whole, endpoints, engine.spec)
-        whole.router.routes.append(WebSocketRoute(sockets.path, sockets))
+        whole.router.routes += [WebSocketRoute(path, serve) for path, serve in over_sockets.items()]
+        surface.trim(whole)
 
-    app = Application(sockets, endpoints, lifespan, complete)
+    surface = Surface(engine, access, endpoints)
+    app = surface.app = Application(over_sockets, endpoints, lifespan, complete)
     engine.workers.app = sockets.app = app
     # for whoever serves it
     app.state.engine, app.state.max_message_bytes, app.state.drain = engine, max_message_bytes, engine.drain
-    app.state.sockets = sockets
+    app.state.sockets, app.state.access, app.state.surface = sockets, access, surface
+    if mode != "simulation":
+        surface.serve_as(mode)
     return cast("FastAPI", app)
 
 

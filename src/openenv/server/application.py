@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from openenv.server.exchange import Endpoint, Receive, Scope, Send, path_of
-from openenv.server.websocket import WebSocketEndpoint
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["Application", "Lifespan"]
+__all__ = ["Application", "Asgi", "Lifespan"]
 
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 _WANT_IT_WHOLE = ("fastapi", "opentelemetry")
@@ -33,7 +33,7 @@ class Application:
     very object a FastAPI: ``app.get(...)``, ``app.mount(...)``, ``/docs`` and whatever else work as they do there.
 
     Args:
-        sockets: The WebSocket endpoint.
+        sockets: What serves WebSockets, by path.
         endpoints: Those of HTTP.
         lifespan: As FastAPI takes it.
         complete: Makes a FastAPI of the object that it is given, whose class is that already: calls its ``__init__``
@@ -45,13 +45,13 @@ class Application:
 
     state: Any
     _life: Lifespan
-    _sockets: WebSocketEndpoint
+    _sockets: Mapping[str, Asgi]
     _endpoints: Sequence[Endpoint]
     _complete: Callable[[FastAPI], None]
 
     def __init__(
         self,
-        sockets: WebSocketEndpoint,
+        sockets: Mapping[str, Asgi],
         endpoints: Sequence[Endpoint],
         lifespan: Lifespan,
         complete: Callable[[FastAPI], None],
@@ -94,10 +94,10 @@ class Application:
             _become_whole(self)
         await self(scope, receive, send)
 
-    def _found(self, scope: Scope) -> Endpoint | WebSocketEndpoint | None:
+    def _found(self, scope: Scope) -> Asgi | None:
         path = path_of(scope)
         if scope["type"] == "websocket":
-            return self._sockets if path == self._sockets.path else None
+            return self._sockets.get(path)
         return next((one for one in self._endpoints if one.named(scope["method"], path) is not None), None)
 
 

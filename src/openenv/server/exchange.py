@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from openenv.errors import InvalidRequest, MessageTooLarge
 
-__all__ = ["Answer", "Endpoint", "Receive", "Request", "Scope", "Send", "path_of"]
+__all__ = ["Answer", "Endpoint", "Receive", "Request", "Scope", "Send", "Streamed", "path_of"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -69,6 +70,11 @@ class Request:
             if not message.get("more_body"):
                 return b"".join(chunks)
 
+    async def gone(self) -> None:
+        """Wait until nobody is there any more to read an answer; what is left of the body is dropped."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
 
 @dataclass(slots=True)
 class Answer:
@@ -87,12 +93,44 @@ class Answer:
     async def send(self, send: Send) -> None:
         """Send it."""
         if self.body:
-            self.headers += [
-                (b"content-length", b"%d" % len(self.body)),
-                (b"content-type", b"application/json"),
-            ]
+            self.headers.append((b"content-type", b"application/json"))
+        if self.status != 204:  # without a length it would be sent in chunks, also where there is nothing
+            self.headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+class Streamed(Answer):
+    """An answer that is sent piece by piece, until there is no more or nobody reads it.
+
+    Args:
+        request: What is answered.
+        pieces: What is sent.
+        media_type: Of the whole.
+    """
+
+    def __init__(self, request: Request, pieces: AsyncGenerator[bytes, None], media_type: str) -> None:
+        super().__init__(headers=[(b"content-type", media_type.encode()), (b"cache-control", b"no-store")])
+        self._request, self._pieces = request, pieces
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        sending, gone = asyncio.create_task(self._pump(send)), asyncio.create_task(self._request.gone())
+        try:
+            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not gone.done():
+                await sending
+        finally:
+            sending.cancel()
+            gone.cancel()
+            await asyncio.gather(sending, gone, return_exceptions=True)
+            await self._pieces.aclose()
+
+    async def _pump(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        async for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 class Endpoint:
@@ -100,31 +138,39 @@ class Endpoint:
 
     Args:
         method: Of the request.
-        path: Of the request; its last part may be a name in braces and stands for any text then.
+        path: Of the request; one of its parts may be a name in braces and stands for any text then.
         act: Answers it, also with an error.
         says: What it is for, in one line.
+        name: What it does, in one word; the name of ``act`` if empty.
 
     Attributes:
-        name: What it does, in one word.
+        name: As given. ``access`` has a row for it.
     """
 
-    def __init__(self, method: str, path: str, act: Callable[[Request], Awaitable[Answer]], says: str) -> None:
+    def __init__(
+        self, method: str, path: str, act: Callable[[Request], Awaitable[Answer]], says: str, name: str = ""
+    ) -> None:
         self.method, self.path, self.says = method, path, says
-        self.name = act.__name__
+        self.name = name or act.__name__
         self._act = act
-        self._fixed, brace, _ = path.partition("{")
+        self._before, brace, rest = path.partition("{")
+        self._after = rest.partition("}")[2]
         self._is_fixed = not brace
 
     def named(self, method: str, path: str) -> str | None:
         """The part of a request's path that this has in braces, or ``""``; ``None``: it is not for this endpoint."""
-        if method != self.method or not path.startswith(self._fixed):
+        if method != self.method or not path.startswith(self._before):
             return None
-        rest = path[len(self._fixed) :]
-        fits = not rest if self._is_fixed else rest and "/" not in rest
-        return rest if fits else None
+        if self._is_fixed:
+            return "" if path == self._before else None
+        found = self._named(path)
+        return found if found and "/" not in found and path.endswith(self._after) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that is for it."""
         path = path_of(scope)
-        answer = await self._act(Request(scope, receive, path, path[len(self._fixed) :]))
+        answer = await self._act(Request(scope, receive, path, self._named(path)))
         await answer.send(send)
+
+    def _named(self, path: str) -> str:
+        return "" if self._is_fixed else path[len(self._before) : len(path) - len(self._after)]

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["EXPOSURE", "Exposure", "is_loopback", "warn_if_exposed"]
+__all__ = ["EXPOSURE", "Exposure", "is_address", "is_loopback", "warn_if_exposed"]
 
 log = logging.getLogger("openenv.server")
 
 
+@lru_cache(maxsize=64)  # looked up at every request, and there are few
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach that address."""
     if host == "localhost":
@@ -23,8 +24,8 @@ def is_loopback(host: str) -> bool:
         return host.startswith("/")
 
 
-@lru_cache(maxsize=64)  # looked up at every request, and there are few
-def _is_address(host: str) -> bool:
+@lru_cache(maxsize=64)
+def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -49,7 +50,7 @@ class Exposure:
         self._said = True
         log.warning(
             "LISTENING ON %s WITHOUT AUTHENTICATION: anyone who can reach it may reset, step and read every session. "
-            "Listen on 127.0.0.1, or put a proxy that checks who is asking in front of it.",
+            "Start it with --auth, listen on 127.0.0.1, or put a proxy that checks who is asking in front of it.",
             host,
         )
         return True
@@ -61,7 +62,7 @@ class Exposure:
             scope: Its ASGI scope. A server that listens puts an IP address there; names are those of test clients.
         """
         host = (scope.get("server") or ("",))[0]
-        if not self._said and _is_address(host):
+        if not self._said and is_address(host):
             self.listening(host)
 
 

@@ -68,6 +68,8 @@ class Listener:
         over_tcp = transport.get_extra_info("socket").family in (socket.AF_INET, socket.AF_INET6)  # picows wants that
         if handshake.path != self._endpoint.path or not over_tcp or not self._is_able:
             return None
+        if self._endpoint.refused(handshake.scope(transport)) is not None:
+            return None  # with an answer of HTTP, which uvicorn's own can give
         if self._pings is None:
             self._pings = Pings(config.ws_ping_interval)
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from asyncio import Transport
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Handshake", "read_handshake"]
 
@@ -26,6 +28,19 @@ class Handshake:
     headers: list[tuple[bytes, bytes]]
     key: str
     subprotocols: list[str]
+
+    def scope(self, transport: Transport) -> dict[str, Any]:
+        """The ASGI scope of a connection that has sent it."""
+        server = transport.get_extra_info("sockname")
+        return {
+            "type": "websocket",
+            "scheme": "ws",
+            "path": self.path,
+            "server": server if isinstance(server, tuple) else (server, None),
+            "client": transport.get_extra_info("peername"),
+            "headers": self.headers,
+            "subprotocols": self.subprotocols,
+        }
 
     def plainly(self) -> bytes:
         """The same request in a form of which no reader can have a doubt; it offers no subprotocols."""

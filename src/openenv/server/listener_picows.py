@@ -56,16 +56,7 @@ def opened(
         server_state: uvicorn's; it says what headers each answer has, and keeps what has to end before the server.
         pings: Pings the connection.
     """
-    server, client = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-    scope = {
-        "type": "websocket",
-        "scheme": "ws",
-        "path": handshake.path,
-        "server": server if isinstance(server, tuple) else (server, None),
-        "client": client,
-        "headers": handshake.headers,
-        "subprotocols": handshake.subprotocols,
-    }
+    scope = handshake.scope(transport)
     line = _Line(server_state, pings, config.ws_max_size)
     line.carrier, subprotocol = endpoint.carrier(scope, line.put, line.hang_up)
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in server_state.default_headers]
@@ -90,7 +81,7 @@ def opened(
         _BUFFER_BYTES,
     )
     protocol.connection_made(transport)
-    log.info('%s - "WebSocket %s" [accepted]', client, handshake.path)
+    log.info('%s - "WebSocket %s" [accepted]', scope["client"], handshake.path)
     return protocol
 
 

@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from openenv.protocol import Hello, ServerCodec, server_codec
+from openenv.errors import AccessDenied, OpenEnvError, SessionNotFound
+from openenv.protocol import Failed, Hello, ServerCodec, server_codec
+from openenv.server.access import Access
+from openenv.server.answers import refusal
 from openenv.server.carrier import Carrier, Frame, HangUp, NewPeer, Put
 from openenv.server.conveyor import Conveyor
-from openenv.server.exposure import Exposure
 
-__all__ = ["WebSocketEndpoint"]
+__all__ = ["McpSocket", "WebSocketEndpoint", "refuse"]
+
+_TURNS = 4
+"""Of the event loop, after which a refused connection has ended. uvicorn logs an error of who returns before."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,7 +29,7 @@ class WebSocketEndpoint:
     Args:
         new_peer: Makes the peer that answers a connection's requests, from its codec and a way to send frames.
         greeting: Makes the first frame of protocol v2.
-        exposure: Is told of every connection.
+        access: Lets connections in.
         plain: Whether the environment's values are plain JSON, which then is the best form.
 
     Attributes:
@@ -36,22 +41,35 @@ class WebSocketEndpoint:
     path = "/ws"
     app: object = None
 
-    def __init__(self, new_peer: NewPeer, greeting: Callable[[], Hello], exposure: Exposure, *, plain: bool) -> None:
+    def __init__(self, new_peer: NewPeer, greeting: Callable[[], Hello], access: Access, *, plain: bool) -> None:
         self._new_peer = new_peer
         self._greeting = greeting
-        self._exposure = exposure
+        self._access = access
         self._plain = plain
         self.convey: Callable[[ServerCodec, Put, HangUp], Conveyor] = self.carrier_here
+
+    def refused(self, scope: Message) -> OpenEnvError | None:
+        """Why a handshake is not to be accepted; ``None`` if it is.
+
+        Args:
+            scope: Its ASGI scope.
+        """
+        if self._access.production:
+            return SessionNotFound("there are no sessions here to control; this server speaks MCP alone")
+        try:
+            self._access.check(scope, "connect")
+        except AccessDenied as error:
+            return error
+        return None
 
     def carrier(self, scope: Message, put: Put, hang_up: HangUp) -> tuple[Conveyor, str | None]:
         """What handles the frames of a new connection, and the subprotocol to accept it with.
 
         Args:
-            scope: The ASGI scope of its handshake.
+            scope: The ASGI scope of its handshake, which is not ``refused``.
             put: Sends a frame.
             hang_up: Ends it in good order.
         """
-        self._exposure.reached(scope)
         codec = server_codec(scope["subprotocols"], plain=self._plain)
         return self.convey(codec, put, hang_up), codec.subprotocol
 
@@ -61,6 +79,11 @@ class WebSocketEndpoint:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Carry one connection from its handshake to its end."""
+        error = self.refused(scope)
+        if error is not None:
+            await receive()  # websocket.connect
+            await refuse(scope, send, error)
+            return
         out = _Out(send)
         carrier, subprotocol = self.carrier(scope, out.put, out.hang_up)
         await receive()  # websocket.connect
@@ -68,6 +91,49 @@ class WebSocketEndpoint:
         carrying = _carry(carrier, receive)
         # A task of its own is resumed alone at each message; here, all middlewares above would be resumed with it.
         await (asyncio.create_task(carrying) if "app" in scope else carrying)
+
+
+class McpSocket:
+    """The WebSocket on which older clients speak to tools: a raw ASGI application.
+
+    Args:
+        serve: Serves a connection that is let in.
+        access: Lets connections in.
+    """
+
+    def __init__(self, serve: Callable[[Message, Receive, Send], Awaitable[None]], access: Access) -> None:
+        self._serve = serve
+        self._access = access
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Carry one connection from its handshake to its end."""
+        try:
+            if self._access.production:
+                self._access.admit_mcp(scope, None)
+            else:  # it opens a session and begins an episode
+                self._access.check(scope, "converse")
+        except AccessDenied as error:
+            await receive()  # websocket.connect
+            await refuse(scope, send, error)
+            return
+        await self._serve(scope, receive, send)
+
+
+async def refuse(scope: Message, send: Send, error: OpenEnvError) -> None:
+    """Answer a handshake with an error of HTTP, or just so, where the server that runs this cannot."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    answer = refusal(Failed.of(error))
+    headers = [
+        *answer.headers,
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"content-type", b"application/json"),
+    ]
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class _Out:

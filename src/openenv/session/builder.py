@@ -66,6 +66,18 @@ class Builder:
         if spec.plan is not None:
             self._learn(spec.plan)
 
+    def serve(self, spec: EnvironmentSpec) -> None:
+        """Build this from now on; it is the same with other surroundings.
+
+        Raises:
+            ConfigurationError: It cannot be served with that many sessions.
+        """
+        self._spec = spec
+        if spec.plan is not self.plan:
+            self.plan = None
+            if spec.plan is not None:
+                self._learn(spec.plan)
+
     @property
     def restarts(self) -> int:
         """How many worker processes died."""

@@ -46,14 +46,20 @@ class Chronicle:
         session: Id of the session.
         episode: Id of the episode that is running.
         index: Number of the last move in it, counted from its reset, which is 0.
+        begun_at: Where the journal has its first move, or something before.
 
     Attributes:
+        directory: Where the journal is.
+        begun_at: Where it has the first move of the running episode, or something before.
         is_prompt: Whether ``flush`` brings what was taken to where it is safe, so that nobody has to wait.
         flush: Have everything written now; why that is not so, if it is not.
     """
 
-    def __init__(self, journal: Journal, session: str, episode: str = "", index: int = -1) -> None:
+    def __init__(
+        self, journal: Journal, session: str, episode: str = "", index: int = -1, begun_at: Position = 0
+    ) -> None:
         self._journal = journal
+        self.directory, self.begun_at = journal.directory, begun_at
         self.flush = journal.flush_now
         self.is_prompt = journal.mode == "relaxed"
         self._session = session
@@ -77,7 +83,8 @@ class Chronicle:
     async def opened(self, nonce: str, token: str, environment: dict[str, Any]) -> None:
         """The session began."""
         entry = SessionOpened(self._session, digest(nonce) if nonce else b"", digest(token), environment, time.time())
-        await self._journal.written(self._journal.append(entry))
+        self.begun_at = self._journal.append(entry)
+        await self._journal.written(self.begun_at)
 
     async def moved(self, request: Reset | Step, answer: Observed | OpenEnvError, *, key: str, began: float) -> str:
         """The environment was asked and has answered; the frame of the answer."""
@@ -106,6 +113,8 @@ class Chronicle:
                 self._session, request.id, key, kind, asked, frame.encode(), began, time.time() - began, self._episode
             )
         )
+        if kind == "reset":
+            self.begun_at = self._last
         return frame
 
     async def snapshot(self, data: bytes) -> None:

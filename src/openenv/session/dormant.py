@@ -5,15 +5,16 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openenv.errors import OpenEnvError, StepTimeout
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
-from openenv.record import Answered, Snapshotted
+from openenv.record import Answered, Position, Snapshotted
 from openenv.session.chronicle import FORM, digest
 from openenv.session.history import History, evidence
 from openenv.session.lifecycle import Phase
+from openenv.session.tally import Tally
 
 if TYPE_CHECKING:
     from openenv.record import Journal, Recovered
@@ -38,6 +39,8 @@ class Remembered:
         numbered: Its last answers by number, as frames.
         keyed: Its last answers by idempotency key.
         index: Number of the last move in the episode, counted from its reset, which is 0.
+        tally: What had come of the episode.
+        begun_at: Where the journal has its first move, or something before.
         is_whole: Whether nothing happened in it that cannot be played again.
     """
 
@@ -51,6 +54,8 @@ class Remembered:
     numbered: dict[int, tuple[str | None, str | bytes | None]]
     keyed: dict[str, Observed | Failed]
     index: int = -1
+    tally: Tally = field(default_factory=Tally)
+    begun_at: Position = 0
     is_whole: bool = True
 
 
@@ -115,14 +120,17 @@ class Dormant:
             highest=found.highest_id,
             numbered={},
             keyed={},
+            begun_at=found.opened_at if found.reset is None else found.reset,
         )
+        for position in found.earlier:
+            self._count(made, self._journal.read(position))
         if found.snapshot is not None:
             entry = self._journal.read(found.snapshot)
             assert isinstance(entry, Snapshotted)
             made.history.rebase(entry.data)
-            made.phase = Phase.RUNNING
         for position in found.replay:
             self._play(made, self._journal.read(position), volatile)
+        made.tally.resets = found.resets
         made.index = found.first_index + len(found.replay) - 1
         made.is_whole = made.is_whole and made.history.is_whole
         for kept in found.numbered:
@@ -135,18 +143,28 @@ class Dormant:
                 made.keyed[kept.key] = _answer(entry)
         return made
 
-    def _play(self, made: Remembered, entry: object, volatile: frozenset[str]) -> None:
+    def _count(self, made: Remembered, entry: object) -> tuple[Reset | Step, Observed | Failed]:
+        """Count an answer; the move and what was answered."""
         assert isinstance(entry, Answered)
         move, reply = _requests.decode(entry.request), _answer(entry)
         assert isinstance(move, Reset | Step)
+        if isinstance(reply, Observed):
+            made.tally.answered(move, reply)
+            made.phase = Phase.DONE if reply.done else Phase.RUNNING
+        else:
+            made.tally.failed(move, reply.to_error())
+            if "done" in reply.details:
+                made.phase = Phase.DONE if reply.details["done"] else Phase.RUNNING
+        return move, reply
+
+    def _play(self, made: Remembered, entry: object, volatile: frozenset[str]) -> None:
+        move, reply = self._count(made, entry)
         answer: Observed | OpenEnvError
         if isinstance(reply, Observed):
-            answer, made.phase = reply, Phase.DONE if reply.done else Phase.RUNNING
+            answer = reply
         else:
             answer = reply.to_error()
             made.is_whole = made.is_whole and reply.code != StepTimeout.code  # it may have moved, nobody knows how far
-            if "done" in reply.details:
-                made.phase = Phase.DONE if reply.details["done"] else Phase.RUNNING
         made.history.add(move, evidence(answer, volatile), volatile)
 
 

@@ -11,7 +11,7 @@ from openenv.errors import OpenEnvError
 from openenv.session.departed import Ending
 from openenv.session.session import Session
 
-__all__ = ["Endings"]
+__all__ = ["Endings", "stopped"]
 
 _LAST_WORDS_S = 1.0  # that clients are given to take the notices of a server that stops
 
@@ -55,3 +55,8 @@ class Endings:
             await asyncio.shield(closing)
         except OpenEnvError:
             log.exception("closing an environment of %s failed; its session has ended", self._name)
+
+
+def stopped(session: Session) -> Ending:
+    """How a session ends when the server stops: not at all, if another server can go on with it."""
+    return Ending.SUSPENDED if session.can_come_back else Ending.SERVER_STOPPED

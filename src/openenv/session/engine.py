@@ -6,17 +6,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from openenv.environment import Isolation
-from openenv.errors import (
-    CapacityReached,
-    ServerDraining,
-)
+from openenv.errors import CapacityReached, ServerDraining
 from openenv.session.builder import Builder
 from openenv.session.capacity import Capacity
 from openenv.session.departed import Ending
-from openenv.session.endings import Endings
+from openenv.session.endings import Endings, stopped
 from openenv.session.isolation import WorkerSource
 from openenv.session.leases import LEASE_S, Leases
 from openenv.session.places import Places, SessionPlaces
@@ -27,6 +25,9 @@ from openenv.session.session import Session
 from openenv.session.spec import EnvironmentSpec
 from openenv.session.standing import Standing
 from openenv.types import EnvironmentMetadata
+
+if TYPE_CHECKING:
+    from openenv.tools import Mode
 
 __all__ = ["ENDING_PATIENCE_S", "SessionEngine"]
 
@@ -100,6 +101,15 @@ class SessionEngine(Standing):
         """
         self._capacity.resize(capacity)
         self._places.grant()
+
+    def equip(
+        self, *, mode: Mode | None = None, credentials: Mapping[str, str] | None = None,
+        mounts: Sequence[Mapping[str, Any]] = (),
+    ) -> None:  # fmt: skip
+        """Set what environments are given besides; see ``EnvironmentSpec``. To be called before ``start``."""
+        self.spec = self.spec.equipped(mode, credentials, mounts)
+        self.workers.spec, self.lock = self.spec, ServedLock(self.spec)
+        self._builder.serve(self.spec)
 
     def share(self, places: SessionPlaces, prefix: str) -> None:
         """Count places together with the engines of other processes. To be called before ``start``.
@@ -307,7 +317,7 @@ class SessionEngine(Standing):
             if waiting:
                 await asyncio.wait(waiting)
             await self.recovery.rest()
-            await asyncio.gather(*(self.endings.end(session, _stopped(session)) for session in self.sessions))
+            await asyncio.gather(*(self.endings.end(session, stopped(session)) for session in self.sessions))
             await self.endings.finish()
 
     async def aclose(self) -> None:
@@ -334,11 +344,6 @@ class SessionEngine(Standing):
         while self.metadata is None and self._opening and self._builder.trial is None:
             await asyncio.wait(self._opening)  # it tells the same, and of some classes there may be only one
         return await self._builder.check()
-
-
-def _stopped(session: Session) -> Ending:
-    """How a session ends when the server stops: not at all, if another server can go on with it."""
-    return Ending.SUSPENDED if session.can_come_back else Ending.SERVER_STOPPED
 
 
 def _draining() -> ServerDraining:

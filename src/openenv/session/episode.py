@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import structs
 
@@ -14,21 +14,24 @@ from openenv.errors import (
     ActionInvalid,
     EnvironmentFailure,
     EpisodeLost,
-    NotRestorable,
     ObservationInvalid,
     OpenEnvError,
     RewardInvalid,
     StepTimeout,
 )
-from openenv.protocol import Observed, Reply, Reset, StateIs, Step
+from openenv.protocol import Observed, OutcomeIs, Reply, Reset, StateIs, Step
+from openenv.session.calls import Moved, Watcher, tell
 from openenv.session.chronicle import Chronicle
-from openenv.session.departed import Ending, lost
-from openenv.session.history import Diverged, History, Move, evidence
+from openenv.session.history import History, Move, evidence
 from openenv.session.host import Host, failure_of
-from openenv.session.isolation import WorkerDied
 from openenv.session.lifecycle import Operation, Phase, refusal
 from openenv.session.placement import Placement
 from openenv.session.survivor import Home, Survivor
+from openenv.session.tally import Tally
+from openenv.session.tool_actions import called_tool
+
+if TYPE_CHECKING:
+    from openenv.tools import Note
 
 __all__ = ["Episode"]
 
@@ -52,15 +55,19 @@ class Episode:
         phase: Where it stands.
         plan: What the environment's class takes.
         chronicle: Tells the journal, if there is one.
+        tally: What has come of it.
+        watchers: Who hears of every move.
     """
 
-    __slots__ = ("_environment", "_frame", "_session_id", "chronicle", "phase", "plan")
+    __slots__ = ("_environment", "_frame", "_session_id", "chronicle", "phase", "plan", "tally", "watchers")
 
     def __init__(self, host: Host, home: Home, session_id: str) -> None:
         self._session_id = session_id
         self.phase = Phase.FRESH
         self.plan = host.plan
         self.chronicle: Chronicle | None = None
+        self.tally = Tally()
+        self.watchers: list[Watcher] = []
         self._environment = Survivor(host, home)
         self._frame: tuple[Observed, str] | None = None  # the last answer, where the journal wanted its frame
 
@@ -114,6 +121,8 @@ class Episode:
                 await self._environment.renew()
                 before = Phase.FRESH
             request, self.phase = self._seeded(request), Phase.FRESH
+        elif self.plan.tools and self._environment.host.deadlines:
+            request = _in_time(request, self._environment.host.deadlines)
         try:
             answer = await self._environment.move(request)
         except OpenEnvError as error:
@@ -141,19 +150,33 @@ class Episode:
         except BaseException as raised:  # noqa: BLE001 - whatever the author's code raises, also sys.exit
             error = raised if isinstance(raised, EnvironmentFailure) else failure_of(raised)
             environment.has_moved = environment.has_moved or not isinstance(error, ActionInvalid)
-            if not self._refused(error, before) and self._note(request, error) and chronicle is not None:
-                chronicle.moved_now(request, error, began=began)
+            if not self._refused(error, before) and self._note(request, error):
+                self.tally.failed(request, error)
+                if chronicle is not None:
+                    chronicle.moved_now(request, error, began=began)
+                self._tell(request, error, began)
             raise error from raised.__cause__ if error is raised else raised
         environment.has_moved = True
         self.phase = Phase.DONE if answer.done else Phase.RUNNING
         answer.session, answer.id = request.session or self._session_id, request.id
+        tally, reward = self.tally, answer.reward
         if isinstance(request, Reset):
             environment.is_unsure = False
             answer.seed, answer.episode_id = request.seed, request.episode_id
+            tally.begun(request)
+        else:  # as in Tally.answered
+            tally.steps += 1
+            tally.reward = reward
+            if reward is not None:
+                tally.total += reward
+        if answer.done:
+            tally.ended = answer.terminated, answer.truncated
         if self.plan.deterministic:
             self._note(request, answer)
         if chronicle is not None:
             self._frame = answer, chronicle.moved_now(request, answer, began=began)
+        if self.watchers:
+            self._tell(request, answer, began)
         return answer
 
     def begin_together(self) -> None:
@@ -170,9 +193,14 @@ class Episode:
                 return
         else:
             self._answered(request, answer)
-        if self._note(request, answer) and self.chronicle is not None:
+        if not self._note(request, answer):
+            return
+        if isinstance(answer, EnvironmentFailure):
+            self.tally.failed(request, answer)
+        if self.chronicle is not None:
             frame = self.chronicle.moved_now(request, answer, began=began)
             self._frame = (answer, frame) if isinstance(answer, Observed) else None
+        self._tell(request, answer, began)
 
     def framed(self, reply: Reply) -> str | None:
         """The frame of the reply that was answered last, where it was made for the journal already."""
@@ -206,6 +234,14 @@ class Episode:
         answer.session, answer.id = request.session or self._session_id, request.id
         if isinstance(request, Reset):
             answer.seed, answer.episode_id = request.seed, request.episode_id
+        self.tally.answered(request, answer)
+
+    def _tell(self, request: Move, answer: Observed | OpenEnvError, began: float) -> None:
+        """Tell who watches; to be called last: they may have it written, which changes it into text."""
+        if self.watchers:
+            now, tally = time.time(), self.tally
+            began = began or now
+            tell(self.watchers, Moved(request, answer, tally.moves - 1, tally.episode_id or "", began, now - began))
 
     def _note(self, request: Move, answer: Observed | OpenEnvError) -> bool:
         """Remember a move, if it can be played again; whether the journal is to hear of it."""
@@ -224,9 +260,12 @@ class Episode:
     async def _write(self, request: Move, answer: Observed | OpenEnvError, key: str, began: float) -> None:
         if not self._note(request, answer):
             return
+        if isinstance(answer, OpenEnvError):
+            self.tally.failed(request, answer)
         if self.chronicle is not None:
             frame = await self.chronicle.moved(request, answer, key=key, began=began)
             self._frame = (answer, frame) if isinstance(answer, Observed) else None
+        self._tell(request, answer, began)
         if self.plan.snapshots and (self._proves or self.chronicle is not None) and self.phase is not Phase.LOST:
             await self._keep_snapshot()
 
@@ -256,51 +295,39 @@ class Episode:
         """What the environment says of itself."""
         return await self._safely(self._environment.metadata())
 
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, in its shapes; nothing moves by it.
+
+        Raises:
+            InvalidRequest: There is no such thing.
+        """
+        return await self._safely(self._environment.offer(method, params))
+
+    def listen(self, sink: Callable[[Note], None]) -> None:
+        """Tell who listens to what is said during calls."""
+        self._environment.listen(sink)
+
+    def outcome(self) -> OutcomeIs:
+        """What has come of it so far."""
+        return self.tally.outcome(self.phase)
+
     async def close(self) -> None:
         """Close the environment, unless it is gone."""
         await self._environment.close()
 
-    async def branch(self) -> tuple[History, Phase]:
-        """What brings another environment to where this one stands.
+    async def snapshot(self) -> bytes:
+        """The whole state of the environment."""
+        return await self._safely(self._environment.snapshot())
 
-        Raises:
-            NotRestorable: Its class neither is deterministic nor takes snapshots.
-        """
-        if self.phase is Phase.FRESH:
-            return History(), self.phase
-        if self.plan.snapshots:
-            history = History()
-            history.rebase(await self._safely(self._environment.snapshot()))
-            return history, self.phase
-        if not self._environment.history.is_whole:
-            raise NotRestorable(
-                f"an episode of {self.plan.name} cannot be branched: set deterministic = True if the same seed and "
-                "actions always give the same answers, or write snapshot() and restore()"
-            )
-        return self._environment.history.copy(), self.phase
+    @property
+    def history(self) -> History:
+        """The moves that bring another environment to where this one stands, as far as they are known."""
+        return self._environment.history
 
-    def stand(self, history: History, phase: Phase) -> None:
+    def stand(self, history: History, phase: Phase, tally: Tally) -> None:
         """Take note of where the environment stands that this session was given."""
-        self.phase = phase
+        self.phase, self.tally = phase, tally
         self._environment.stand(history)
-
-    async def follow(self, history: History, phase: Phase) -> None:
-        """Bring the environment, which is fresh, to where ``branch`` of another episode found its own.
-
-        Raises:
-            EpisodeLost: Played again, the episode went another way.
-        """
-        if history.snapshot is not None:  # the journal cannot tell how it came to stand there
-            self.chronicle = None
-        try:
-            await history.play(self._environment.host, self._tell_again)
-        except (Diverged, WorkerDied) as error:
-            raise lost(Ending.DIVERGED, str(error)) from error
-        self.stand(history, phase)
-
-    async def _tell_again(self, move: Move, answer: Observed | OpenEnvError) -> None:
-        if self.chronicle is not None:
-            await self.chronicle.moved(structs.replace(move, id=0), answer, key="", began=time.time())
 
     async def _safely(self, call: Awaitable[T]) -> T:
         """Await a call to the environment; note if it is lost by that."""
@@ -313,3 +340,11 @@ class Episode:
         """See whether the environment is gone."""
         if self._environment.lost is not None:
             self.phase = Phase.LOST
+
+
+def _in_time(request: Step, deadlines: Mapping[str, float]) -> Step:
+    """The step with the time that the tool it calls may take, if it has one and less was not asked for."""
+    limit_s = deadlines.get(called_tool(request.action) or "")
+    if limit_s is None or (request.timeout_s is not None and request.timeout_s <= limit_s):
+        return request
+    return structs.replace(request, timeout_s=limit_s)

@@ -41,6 +41,9 @@ class Executor(Protocol):
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         """Run a function there and return its result; an awaitable result is awaited there."""
 
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        """Run a function there beside a call that is awaited; not at all where calls are not."""
+
     def moved(self) -> Executor:
         """The place for the calls to come where one may have to be given up: never the server's thread."""
 
@@ -99,6 +102,9 @@ class InlineExecutor:
 
         return call
 
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        pass
+
     def moved(self) -> Executor:
         self._speed.forbid_inline()  # later sessions of the class begin on a thread
         return ThreadExecutor(self._speed, self._name)
@@ -128,6 +134,9 @@ class InlineLoopExecutor:
         finally:
             self._speed.record_inline(held.longest_s)
 
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        function()
+
     def moved(self) -> Executor:
         return self
 
@@ -155,6 +164,9 @@ class ThreadExecutor:
         done: Future[Any] = Future()
         self._jobs.put((kind, function, done))
         return await asyncio.wrap_future(done)
+
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        pass
 
     def moved(self) -> Executor:
         return self
@@ -204,6 +216,9 @@ class LoopThreadExecutor:
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         self._asked += 1
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(kind, function), self._loop))
+
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(function)
 
     def moved(self) -> Executor:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -36,8 +37,10 @@ class Diverged(Exception):
         self.index = index
 
 
-def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozenset()) -> bytes:
+def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozenset()) -> bytes | None:
     """A digest of what was answered: the same for the same answer.
+
+    There is none of a call of a tool that was cancelled: how far it had come is not known.
 
     Args:
         answer: What the environment answered, or the error it did.
@@ -45,12 +48,20 @@ def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozens
     """
     if isinstance(answer, OpenEnvError):
         return f"error {answer.code}".encode()
+    if _was_cancelled(answer.observation):
+        return None
     plain = msgspec.structs.replace(answer, session="", id=0, seed=None, episode_id=None)
     told = msgspec.json.decode(_codec.encode(plain))  # numbers are written in more than one way
     for part in (told.get("observation"), told.get("metadata")) if volatile else ():
         for name in volatile if isinstance(part, dict) else ():
             part.pop(name, None)
     return hashlib.blake2b(msgspec.json.encode(told), digest_size=16).digest()
+
+
+def _was_cancelled(observation: Any) -> bool:
+    error = observation.get("error") if isinstance(observation, dict) else getattr(observation, "error", None)
+    kind = error.get("error_type") if isinstance(error, dict) else getattr(error, "error_type", None)
+    return kind == "cancelled" and isinstance(kind, str)
 
 
 @dataclass

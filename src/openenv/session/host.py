@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from openenv.environment import EnvironmentPlan
-from openenv.errors import EnvironmentFailure, ExecutionFailed
+from openenv.errors import EnvironmentFailure, ExecutionFailed, InvalidRequest
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session.executors import EnvironmentExit, Executor, InlineExecutor
 from openenv.session.hosted import HostedEnvironment, told
-from openenv.session.placement import CLOSE, CREATE, RESET, STATE, STEP, Kind, Placement
+from openenv.session.placement import CLOSE, CREATE, OFFER, RESET, STATE, STEP, Kind, Placement
 from openenv.session.spec import EnvironmentSpec
+
+if TYPE_CHECKING:
+    from openenv.session.notes import NoteWay
+    from openenv.tools import Note
 
 __all__ = ["After", "Host", "LocalHost", "Move", "Prompt", "failure_of"]
 
 _CANCEL_GRACE_S = 1.0
 """Seconds that an asynchronous environment is given to end once its call is cancelled."""
 
+
+_Errors = tuple[type[BaseException], ...]
 
 Move = Reset | Step
 Prompt = Callable[[Move], Observed]
@@ -52,6 +58,10 @@ class Host(Protocol):
         Raises what the author's code raises as it is: ``failure_of`` tells what it is called.
         """
 
+    @property
+    def deadlines(self) -> Mapping[str, float]:
+        """Seconds that calls may take, by the names of those tools that cannot see to it themselves."""
+
     async def reset(self, request: Reset) -> Observed:
         """Begin an episode."""
 
@@ -63,6 +73,15 @@ class Host(Protocol):
 
     async def metadata(self) -> Any:
         """What the environment says of itself."""
+
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, in its shapes; raises ``InvalidRequest`` too."""
+
+    def listen(self, sink: Callable[[Note], None]) -> None:
+        """Tell who listens to what is said during calls; it is called in the server's thread, before the answer."""
+
+    def cancel_call(self) -> None:
+        """Ask the call that runs to end. It ends as a step, when it likes."""
 
     async def snapshot(self) -> bytes:
         """The whole state of the environment, where its class offers that."""
@@ -86,15 +105,37 @@ class LocalHost:
     Attributes:
         plan: What the environment's class takes.
         prompt: As in ``Host``.
+        deadlines: As in ``Host``.
+        look: Called when an environment asks whether its call was cancelled: it may have been, unseen as yet.
     """
 
     def __init__(self, hosted: HostedEnvironment, executor: Executor) -> None:
         self._hosted = hosted
         self._executor = executor
         self.plan = hosted.plan
+        self.deadlines: Mapping[str, float] = hosted.deadlines()
         self.prompt: Prompt | None = None
-        if isinstance(executor, InlineExecutor):
-            self.prompt = executor.calling(hosted.move_now)
+        self.look: Callable[[], None] | None = None
+        self._notes: NoteWay | None = None
+        self._asked = 0  # calls, where they may be cancelled
+        self._running = self._unwanted = -1  # their numbers
+        if self.plan.tools:
+            self._begin_tools()
+        if isinstance(self._executor, InlineExecutor):
+            self.prompt = self._executor.calling(hosted.move_now)
+
+    def _begin_tools(self) -> None:
+        from openenv.session.notes import NoteWay  # here: most environments have no tools
+
+        self._notes = NoteWay()
+        self._hosted.attend(self._notes, self._is_cancelled)
+        if self.deadlines:
+            self._executor = self._executor.moved()
+
+    def _is_cancelled(self) -> bool:
+        if self.look is not None:
+            self.look()
+        return self._running == self._unwanted != -1
 
     @staticmethod
     async def build(spec: EnvironmentSpec, executor: Executor) -> LocalHost:
@@ -121,8 +162,51 @@ class LocalHost:
 
     async def step(self, request: Step) -> Observed:
         """Take an action."""
+        if self._notes is not None:
+            return await self._call_of_tool(request, self._notes)
         found: Observed = await self._call(STEP, partial(self._hosted.step, request))
         return found
+
+    async def _call_of_tool(self, request: Step, notes: NoteWay) -> Observed:
+        self._asked += 1
+        number = self._asked
+
+        def step() -> Any:
+            self._running = number
+            return self._hosted.step(request)
+
+        try:
+            found: Observed = await self._call(STEP, step)
+        except Exception:
+            self._ended(number, notes)
+            raise
+        self._ended(number, notes)  # not where the caller was cancelled: then it still runs
+        return found
+
+    def _ended(self, number: int, notes: NoteWay) -> None:
+        notes.flush()
+        if self._running == number:  # a call that nobody waited for may have begun since
+            self._running = -1
+        if self._unwanted == number:
+            self._unwanted = -1
+
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, in its shapes; raises ``InvalidRequest`` too."""
+        found: dict[str, Any] = await self._call(
+            OFFER, partial(self._hosted.offer, method, params), (EnvironmentFailure, InvalidRequest)
+        )
+        return found
+
+    def listen(self, sink: Callable[[Note], None]) -> None:
+        """Tell who listens to what is said during calls; it is called in the server's thread, before the answer."""
+        if self._notes is not None:
+            self._notes.sink = sink
+
+    def cancel_call(self) -> None:
+        """Ask the call that runs to end. It ends as a step, when it likes."""
+        self._unwanted = number = self._asked
+        if self.plan.tools and self.plan.is_async:
+            self._executor.meanwhile(lambda: self._hosted.cancel_call() if self._running == number else None)
 
     @property
     def common(self) -> object | None:
@@ -177,13 +261,15 @@ class LocalHost:
         finally:
             await self._executor.stop()
 
-    async def _call(self, kind: Kind, function: Callable[[], Any]) -> Any:
+    async def _call(self, kind: Kind, function: Callable[[], Any], let_through: _Errors = (EnvironmentFailure,)) -> Any:
         try:
             return await self._executor.call(kind, function)
-        except (EnvironmentFailure, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            raise
+        except let_through:
             raise
         except BaseException as error:  # what escaped in a task of its own, also sys.exit
-            raise failure_of(error) from error
+            raise self._hosted.cleaned(failure_of(error)) from error
 
 
 def failure_of(error: BaseException) -> ExecutionFailed:

@@ -9,15 +9,16 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from openenv.errors import CapacityReached, OpenEnvError, ServerDraining, SessionNotFound
 from openenv.protocol import (
+    AgentGranted,
     Close,
     Closed,
     Ended,
     Failed,
+    GetOutcome,
     GetState,
+    GrantAgent,
     Mcp,
     McpReply,
     Open,
@@ -41,6 +42,7 @@ from openenv.session.openings import Openings
 from openenv.session.prompt import Frame, Kept, PromptMoves, unforeseen
 from openenv.session.session import Session
 from openenv.session.shared import SharedSession
+from openenv.session.still_running import StillRunning
 from openenv.session.together import Group, groups_of, step_together
 
 __all__ = ["PROGRESS_EVERY_S", "Peer"]
@@ -136,7 +138,7 @@ class Peer:
             for _, request in group:
                 await self._notify_progress(request, elapsed_s)
 
-        progress = _Progress(self._engine.endings.in_background, tell)
+        progress = StillRunning(PROGRESS_EVERY_S, self._engine.endings.in_background, tell)
         try:
             return await step_together(group, self._framed_safely, self._answer)
         finally:
@@ -184,7 +186,9 @@ class Peer:
         if self._answers_at_once(request):
             reply = await self._run(request)
         else:
-            progress = _Progress(self._engine.endings.in_background, partial(self._notify_progress, request))
+            progress = StillRunning(
+                PROGRESS_EVERY_S, self._engine.endings.in_background, partial(self._notify_progress, request)
+            )
             try:
                 reply = await self._run(request)
             finally:
@@ -252,7 +256,11 @@ class Peer:
         finally:
             self._waiting.discard(opening)
         self._hold(session)
-        return Opened(session=session.id, nonce=request.nonce, token=session.token, lease_s=self._engine.leases.lease_s)
+        lease_s, granted = self._engine.leases.lease_s, self._granted(session)
+        return Opened(
+            session=session.id, nonce=request.nonce, token=session.token, lease_s=lease_s,
+            mcp_url=granted.mcp_url, agent_token=granted.token,
+        )  # fmt: skip
 
     async def _opened(self, request: Open, moved: Callable[[int], None]) -> Session:
         source = await self._engine.recovery.find(request.fork, request.token) if request.fork else None
@@ -299,37 +307,27 @@ class Peer:
     def _state(self, request: GetState) -> Awaitable[Reply]:
         return self._session(request).state()
 
+    async def _outcome(self, request: GetOutcome) -> Reply:
+        session = self._session(request)
+        await session.turn()  # it is of what was asked before
+        return session.outcome()
+
+    async def _grant(self, request: GrantAgent) -> Reply:
+        session = self._session(request)
+        await session.turn()
+        return self._granted(session)
+
+    def _granted(self, session: Session) -> AgentGranted:
+        return AgentGranted(mcp_url=self._engine.agents_at.format(session=session.id), token=session.agent_token())
+
     async def _close(self, request: Close) -> Reply:
         await self._session(request).close()
         return Closed()
 
     async def _mcp(self, request: Mcp) -> Reply:
-        asked = msgspec.json.decode(request.payload)
-        answered = {"code": -32603, "message": f"{self._engine.spec.name} serves no MCP tools"}
-        asked_id = asked.get("id") if isinstance(asked, dict) else None
-        return McpReply(payload={"jsonrpc": "2.0", "id": asked_id, "error": answered})
+        from openenv.session.tool_answers import frame_answer  # here: only older clients ask so
 
-
-class _Progress:
-    """Tells every few seconds that a request is still running."""
-
-    def __init__(
-        self,
-        in_background: Callable[[Coroutine[Any, Any, None]], None],
-        tell: Callable[[float], Coroutine[Any, Any, None]],
-    ) -> None:
-        self._in_background = in_background
-        self._tell = tell
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._timer = self._loop.call_later(PROGRESS_EVERY_S, self._due)
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _due(self) -> None:
-        self._in_background(self._tell(round(self._loop.time() - self._began, 3)))
-        self._timer = self._loop.call_later(PROGRESS_EVERY_S, self._due)
+        return McpReply(payload=await frame_answer(self._session(request), bytes(request.payload)))
 
 
 def _tag_of(request: Request) -> object:
@@ -342,6 +340,8 @@ _ACTIONS: dict[object, Callable[..., Awaitable[Reply]]] = {
     Reset.__struct_config__.tag: Peer._reset,
     Step.__struct_config__.tag: Peer._step,
     GetState.__struct_config__.tag: Peer._state,
+    GetOutcome.__struct_config__.tag: Peer._outcome,
+    GrantAgent.__struct_config__.tag: Peer._grant,
     Close.__struct_config__.tag: Peer._close,
     Mcp.__struct_config__.tag: Peer._mcp,
 }

@@ -16,6 +16,7 @@ __all__ = [
     "CLOSE",
     "CREATE",
     "CROWD",
+    "OFFER",
     "PROOF_STEPS",
     "RESET",
     "SLOW_INLINE_S",
@@ -67,6 +68,7 @@ CREATE = Kind("create", 0.020)
 RESET = Kind("reset", 0.005)
 STEP = Kind("step", 0.001)
 STATE = Kind("state", 0.001)
+OFFER = Kind("offer", 0.005)
 CLOSE = Kind("close", 0.020)
 
 
@@ -91,7 +93,7 @@ class SpeedRecord:
         self._restart()
 
     def _restart(self) -> None:
-        self._seen = dict.fromkeys((CREATE, RESET, STEP, STATE, CLOSE), 0)
+        self._seen = dict.fromkeys((CREATE, RESET, STEP, STATE, OFFER, CLOSE), 0)
         self._waited = 0
         self._proven = False
         self.watched = 0

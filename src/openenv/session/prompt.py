@@ -11,6 +11,7 @@ from openenv.errors import OpenEnvError
 from openenv.protocol import Failed, Open, Reply, Request, Reset, ServerCodec, Step
 from openenv.session.chronicle import Chronicle
 from openenv.session.session import Session
+from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["LATER", "Frame", "Kept", "Later", "PromptMoves", "unforeseen"]
 
@@ -110,6 +111,8 @@ class PromptMoves:
             return LATER
         session = self._sessions.get(request.session)
         if session is None or not session.is_prompt:
+            return LATER
+        if session.has_tools and isinstance(request, Step) and asks_for_list(request.action):
             return LATER
         try:
             return session if request.id == 0 or session.numbered.begin(request) else LATER

@@ -266,10 +266,10 @@ class Recovery(NoRecovery):
             raise
         session = Session(host, self._rescue, session_id=found.id)
         session.token_digest = found.token_digest
-        session.episode.stand(found.history, found.phase)
+        session.episode.stand(found.history, found.phase, found.tally)
         session.numbered.restore(found.highest, found.numbered)
         session.recalled = found.keyed
-        session.episode.chronicle = Chronicle(self.journal, found.id, found.episode, found.index)
+        session.episode.chronicle = Chronicle(self.journal, found.id, found.episode, found.index, found.begun_at)
         return session
 
     def _give_up(self, session_id: str, ending: Ending) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import hmac
 import secrets
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from openenv.environment import EnvironmentPlan
-from openenv.protocol import Failed, Observed, Reset, StateIs, Step
+from openenv.protocol import Failed, Observed, OutcomeIs, Reset, StateIs, Step
+from openenv.session.branching import Branch, branch_of, follow
+from openenv.session.calls import Call, Watcher, agent_mac
 from openenv.session.chronicle import digest, token_of
 from openenv.session.departed import Ending, gone
 from openenv.session.episode import Episode
-from openenv.session.history import History
 from openenv.session.host import Host
 from openenv.session.lifecycle import Operation, Phase
 from openenv.session.once import KeyedRequests, NumberedRequests
 from openenv.session.placement import Placement
 from openenv.session.survivor import Home
+from openenv.session.tool_actions import asks_for_list
 from openenv.session.turn import Turn
+
+if TYPE_CHECKING:
+    from openenv.session.tool_calls import ToolCalls
 
 __all__ = ["Session"]
 
@@ -34,6 +41,7 @@ class Session:
         token: What a connection has to show to go on with it.
         token_digest: All that is known of the token where another server made it.
         episode: The running episode, and the environment.
+        has_tools: Whether the environment is acted in by calling tools.
         recalled: Answers of before the server was started again, by idempotency key.
         requests: How many were asked of the environment.
         unbegun: Requests that were taken in and have not come to wait for their turn yet.
@@ -53,6 +61,7 @@ class Session:
         self.token = token_of(nonce, self.id) if nonce else secrets.token_urlsafe(24)
         self.token_digest = digest(self.token)
         self.episode = Episode(host, home, self.id)
+        self.has_tools = host.plan.tools
         self.recalled: dict[str, Observed | Failed] = {}
         self.requests = 0
         self.unbegun = 0
@@ -128,9 +137,108 @@ class Session:
             StepTimeout: It did not answer in time; ``details["usable"]`` says whether the episode goes on.
             EpisodeLost: The environment is gone.
         """
+        if self.has_tools and asks_for_list(request.action):
+            return await self._tools.listed()
         async with self._turn:
             self.admit(Operation.STEP)
             return await self.episode.move(request, key)
+
+    async def call(self, request: Step, call: Call | None = None, key: str = "") -> Observed:
+        """``step`` with somebody who hears of it and may give it up.
+
+        Giving up is asking: a call that runs ends as a step, when its tool likes. A caller that is cancelled gives it
+        up, too; a step that has begun goes on to its end.
+
+        Args:
+            request: What to do.
+            call: Hears of it; ``None``: nobody does.
+            key: Its idempotency key.
+
+        Raises:
+            InputNeeded: The tool asks something first; the step has not counted.
+            CallCancelled: It was given up before its turn came, and has not run.
+            EpisodeDone: Another episode has begun than the one that it is for, too.
+            OpenEnvError: As ``step``.
+        """
+        if self.has_tools and asks_for_list(request.action):
+            return await self._tools.listed()
+        return await self._tools.call(request, call, key)
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        call: Call | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> Observed:
+        """``call`` of a tool by its name; of an environment without tools, of ``act``, whose arguments are its action.
+
+        Args:
+            name: Of the tool.
+            arguments: By name.
+            call: As of ``call``.
+            inputs: Answers to what the tool asked before.
+            capabilities: What can be asked, by MCP's names.
+            key: Its idempotency key.
+
+        Returns:
+            The observation is a ``CallToolObservation``, or, from another process, its fields as a dict.
+        """
+        return await self._tools.call_tool(name, arguments, (inputs, capabilities), call, key)
+
+    def cancel_call(self, call: Call) -> None:
+        """Give up a call. One that waits for its turn never runs; one that runs is asked to end."""
+        self._tools.cancel(call)
+
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, in its shapes: ``tools/list``, ``prompts/get``, ``about`` and so on.
+
+        It waits its turn, is legal in every phase of a session that lives, and moves nothing.
+
+        Raises:
+            InvalidRequest: There is no such thing.
+            InputNeeded: It asks something first.
+        """
+        async with self._turn:
+            self.admit(Operation.STATE)
+            return await self.episode.offer(method, params)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Have somebody hear of every move that is answered, as ``Moved``, and of lists that change, as ``Changed``.
+
+        Returns:
+            The way to stop, which may be called twice.
+        """
+        return self._tools.watch(watcher)
+
+    def outcome(self) -> OutcomeIs:
+        """What has come of the episode so far, as of the last answer; also while a request runs.
+
+        Raises:
+            SessionClosed, EpisodeLost: The session has ended.
+        """
+        if self.episode.phase is Phase.CLOSED:
+            self._refuse(Operation.STATE)
+        return self.episode.outcome()
+
+    def agent_token(self) -> str:
+        """What an agent shows to act in the running episode, or in the first, if none has begun. It holds no secret
+        but its own, and is good until the next episode begins."""
+        ordinal = self.episode.tally.ordinal
+        return f"{self.id}.{ordinal}.{agent_mac(self.token_digest, ordinal)}"
+
+    def admits(self, token: str) -> bool:
+        """Whether that is the agent's token of the episode that runs now."""
+        return hmac.compare_digest(token.encode(errors="replace"), self.agent_token().encode())
+
+    @functools.cached_property
+    def _tools(self) -> ToolCalls:
+        from openenv.session.tool_calls import ToolCalls  # here: most sessions have none
+
+        return ToolCalls(self._turn, self.episode, self.admit)
 
     def move_now(self, request: Step | Reset) -> Observed:
         """``step`` or ``reset`` where ``is_prompt``; the journal is to be flushed before the answer leaves."""
@@ -163,13 +271,13 @@ class Session:
             NotRestorable: The class neither is deterministic nor takes snapshots.
             EpisodeLost, SessionClosed: There is nothing to branch, or played again it went another way.
         """
-        await self.episode.follow(*await other.branch())
+        await follow(self.episode, await other.branch())
 
-    async def branch(self) -> tuple[History, Phase]:
+    async def branch(self) -> Branch:
         """What brings another environment to where this one stands; raises as ``follow`` does."""
         async with self._turn:
             self.admit(Operation.STATE)
-            return await self.episode.branch()
+            return await branch_of(self.episode)
 
     def when_closed(self, callback: Callable[[Session], None]) -> None:
         """Have ``callback`` called once the environment is closed, whoever closes it and whether or not that raised."""
@@ -228,6 +336,10 @@ class Session:
     def admit(self, operation: Operation) -> None:
         """Count a request whose turn it is; raise what forbids it."""
         self.requests += 1
+        self._refuse(operation)
+
+    def _refuse(self, operation: Operation) -> None:
+        """Raise what forbids it."""
         if self.episode.phase is Phase.CLOSED and self.ending not in (None, Ending.CLOSED):
             raise gone(self.ending)
         self.episode.admit(operation)

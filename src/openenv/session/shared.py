@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from openenv.errors import ResetNeeded
+from openenv.protocol import Step
 from openenv.session.departed import Ending, lost
 from openenv.session.engine import SessionEngine
 from openenv.session.once import KeyedRequests
 from openenv.session.session import Session
+from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["SharedSession"]
 
@@ -40,16 +42,21 @@ class SharedSession:
             CapacityReached: Somebody has the only place.
         """
         async with self._sharing:
-            if self._session is None:
-                await self._engine.settle()
-                if not self._engine.is_concurrent and self._engine.active:
-                    raise self._engine.full()
-                self._session = await self._engine.open(counted=False)
+            session = await self._there()
             self._gave_way = False
-            return self._session
+            return session
 
-    async def for_step(self) -> Session:
-        """The session, which has to be there.
+    async def for_agents(self) -> Session:
+        """The session, made if there is none. Who plays an episode that gave way is told of that nevertheless.
+
+        Raises:
+            CapacityReached: Somebody has the only place.
+        """
+        async with self._sharing:
+            return await self._there()
+
+    async def for_step(self, request: Step | None = None) -> Session:
+        """The session, which has to be there, unless the step only asks which tools there are.
 
         Raises:
             ResetNeeded: Nobody called reset yet.
@@ -60,7 +67,7 @@ class SharedSession:
             return session
         if not self._engine.is_known:
             await self._engine.check()  # only its class tells whether a step needs a reset
-        if self._engine.is_lenient:
+        if self._engine.is_lenient or (request and self._engine.has_tools and asks_for_list(request.action)):
             return await self.for_reset()
         raise ResetNeeded("no episode is running; POST /reset first")
 
@@ -70,8 +77,16 @@ class SharedSession:
         Raises:
             EpisodeLost: It gave way to another session.
         """
-        if self._session is None and self._gave_way:
+        if self._gave_way:
             raise lost(Ending.GAVE_WAY)
+        return self._session
+
+    async def _there(self) -> Session:
+        if self._session is None:
+            await self._engine.settle()
+            if not self._engine.is_concurrent and self._engine.active:
+                raise self._engine.full()
+            self._session = await self._engine.open(counted=False)
         return self._session
 
     async def give_way(self) -> None:

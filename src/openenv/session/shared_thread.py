@@ -52,6 +52,9 @@ class _Seat:
     async def call(self, kind: Kind, function: Callable[[], Any]) -> Any:
         return await (self._own or self._thread).call(kind, function)
 
+    def meanwhile(self, function: Callable[[], None]) -> None:
+        pass
+
     def moved(self) -> Executor:
         """On a thread of its own: a call that hangs must not hold up the others."""
         if self._own is None:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Raw
-from pydantic import BaseModel, ValidationError
-from pydantic_core import SchemaValidator
+from pydantic import BaseModel
 
 from openenv.environment import Environment, EnvironmentPlan
-from openenv.errors import ActionInvalid, ConfigurationError
-from openenv.protocol import EncodingFailed, fields_beside, rich_fields, to_json
-from openenv.types.tagged import TAGGED
+from openenv.errors import ConfigurationError
+from openenv.protocol import fields_beside, rich_fields
+from openenv.session.actions import ActionParser
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from openenv.tools import Mode
 
-__all__ = ["AnyEnvironment", "EnvironmentSpec", "plan_of_factory"]
+__all__ = ["AnyEnvironment", "EnvironmentSpec", "class_of_factory", "plan_of_factory"]
 
 AnyEnvironment = Environment[Any, Any, Any]
 
@@ -35,6 +33,9 @@ class EnvironmentSpec:
         factory: Builds one instance; called once per session.
         action_type, observation_type, state_type: pydantic models of what goes in and comes out.
         plan: What its class takes, where the class is known without building an instance.
+        mode: What its tools are there for: an episode that is trained on, or the real thing.
+        credentials: Secrets that the environment is given, by name; in no repr, and in nothing that is kept or sent.
+        mounts: Outside MCP servers that are mounted besides; ``with_mounts`` sets them.
     """
 
     name: str
@@ -43,6 +44,9 @@ class EnvironmentSpec:
     observation_type: type[BaseModel]
     state_type: type[BaseModel]
     plan: EnvironmentPlan | None
+    mode: Mode = "simulation"
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mounts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @staticmethod
     def of(
@@ -85,6 +89,35 @@ class EnvironmentSpec:
             plan=plan,
         )
 
+    def equipped(
+        self, mode: Mode | None, credentials: Mapping[str, str] | None, mounts: Sequence[Mapping[str, Any]] = ()
+    ) -> EnvironmentSpec:
+        """The same with what is given of these."""
+        spec = self.with_mounts(mounts) if mounts else self
+        own = spec.credentials if credentials is None else dict(credentials)
+        return replace(spec, mode=mode or spec.mode, credentials=own)
+
+    def with_mounts(self, servers: Sequence[Mapping[str, Any]]) -> EnvironmentSpec:
+        """The same with outside MCP servers mounted.
+
+        Args:
+            servers: Each as ``ServerDescription.of`` takes it, and its ``name``.
+
+        Raises:
+            ConfigurationError: It has no tools, or a server cannot be described so.
+        """
+        spec = replace(self, mounts=(*self.mounts, *servers))
+        return replace(spec, plan=plan_of_factory(spec.build))
+
+    @functools.cached_property
+    def build(self) -> Callable[[], AnyEnvironment]:
+        """The factory, or what does the same and mounts what is to be mounted."""
+        if not self.mounts:
+            return self.factory
+        from openenv.session.mounted import mounting  # here: most servers mount none
+
+        return mounting(self.factory, self.mounts)
+
     @functools.cached_property
     def is_plain(self) -> bool:
         """Whether actions and observations can only hold plain JSON, as their classes tell."""
@@ -94,51 +127,17 @@ class EnvironmentSpec:
         return action <= {"metadata"} and observation <= fields_beside(self.observation_type)
 
     @functools.cached_property
-    def _action_adapter(self) -> TypeAdapter[Any]:
-        from pydantic import TypeAdapter  # here: a server waits for its first session without it
-
-        return TypeAdapter(self.action_type)
-
-    @functools.cached_property
-    def _read_json(self) -> Callable[[bytes], Any]:
-        validator = self._action_adapter.validator
-        return validator.validate_json if isinstance(validator, SchemaValidator) else self._action_adapter.validate_json
+    def actions(self) -> ActionParser:
+        """Reads actions of its own type."""
+        return ActionParser(self.action_type)
 
     def parse_action(self, sent: Any) -> Any:
-        """An action from JSON text (``Raw`` or bytes), or from the value that was sent where it needed more than JSON.
+        """An action of its own type from JSON text (``Raw`` or bytes), or from a value; see ``ActionParser``.
 
         Raises:
             ActionInvalid: It does not fit; ``details["errors"]`` says which field and why.
         """
-        is_text = isinstance(sent, (Raw, bytes))
-        try:
-            return self._read_json(bytes(sent)) if is_text else self._action_adapter.validate_python(sent)
-        except ValidationError as error:
-            write = to_json if is_text else TAGGED.write
-            errors = [_sendable(dict(entry), write) for entry in error.errors(include_url=False, include_context=False)]
-            first = errors[0]
-            field = ".".join(str(part) for part in first["loc"]) or "action"
-            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            raise ActionInvalid(
-                f"invalid {self.action_type.__name__}: {field}: {first['msg']}{more}",
-                details={"errors": errors},
-            ) from None
-        except BaseException as error:  # an author's validator may raise anything, also sys.exit; no await is in here
-            told = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise ActionInvalid(
-                f"invalid {self.action_type.__name__}: its validator raised {told}",
-                details={"errors": [{"loc": [], "msg": told, "type": "validator_raised"}]},
-            ) from error
-
-
-def _sendable(entry: dict[str, Any], write: Callable[[Any], Any]) -> dict[str, Any]:
-    """One field's error as it can be sent; an input that a validator made into something else is left out."""
-    entry["loc"] = list(entry["loc"])
-    try:
-        write(entry["input"])
-    except EncodingFailed:
-        del entry["input"]
-    return entry
+        return self.actions.parse(sent)
 
 
 def _any_state() -> type[BaseModel]:
@@ -149,13 +148,19 @@ def _any_state() -> type[BaseModel]:
 
 def plan_of_factory(factory: Callable[[], Any]) -> EnvironmentPlan | None:
     """The plan of the class a factory builds, where that can be told without calling it."""
+    found = class_of_factory(factory)
+    return None if found is None else EnvironmentPlan.of(found)
+
+
+def class_of_factory(factory: Callable[[], Any]) -> type[AnyEnvironment] | None:
+    """The class a factory builds, where that can be told without calling it."""
     if isinstance(factory, functools.partial):
-        return plan_of_factory(factory.func)
+        return class_of_factory(factory.func)
     if isinstance(factory, type):
-        return EnvironmentPlan.of(factory) if issubclass(factory, Environment) else None
+        return factory if issubclass(factory, Environment) else None
     try:
         returned = typing.get_type_hints(factory).get("return")
     except (NameError, TypeError):  # names known to a type checker alone, or a callable without annotations
         return None
     known = isinstance(returned, type) and issubclass(returned, Environment) and not inspect.isabstract(returned)
-    return EnvironmentPlan.of(returned) if known else None
+    return returned if known else None

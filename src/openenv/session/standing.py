@@ -26,11 +26,14 @@ class Standing:
     Attributes:
         sessions: The sessions by their ids.
         recovery: Finds them, those of the server before included.
+        agents_at: Where agents reach a session over MCP, with ``{session}`` for its id: a path, also behind a port of
+            the same host (``:9000/sessions/...``).
     """
 
     def __init__(self, capacity: Capacity, builder: Builder, places: SessionPlaces, rescue: Rescue) -> None:
         self.sessions = SessionTable()
         self.recovery = NoRecovery(self.sessions)
+        self.agents_at = "/sessions/{session}/mcp"
         self._capacity = capacity
         self._builder = builder
         self._places = places
@@ -102,6 +105,11 @@ class Standing:
     def is_concurrent(self) -> bool:
         """Whether several instances may live side by side; False until that is known."""
         return self._capacity.is_concurrent
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether it is acted in by calling tools."""
+        return self._builder.plan is not None and self._builder.plan.tools
 
     @property
     def is_lenient(self) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from openenv.environment import EnvironmentPlan
 from openenv.errors import ActionInvalid, EpisodeLost, OpenEnvError, StepTimeout
@@ -13,6 +13,9 @@ from openenv.session.departed import Ending, lost
 from openenv.session.history import Diverged, History, Move
 from openenv.session.host import After, Host
 from openenv.session.isolation import WorkerDied
+
+if TYPE_CHECKING:
+    from openenv.tools import Note
 
 __all__ = ["REPLAY_LIMIT_S", "Home", "Survivor"]
 
@@ -59,6 +62,7 @@ class Survivor:
         self.lost: EpisodeLost | None = None
         self.is_unsure = False
         self._home = home
+        self._sink: Callable[[Note], None] | None = None
         self.has_moved = False
 
     @property
@@ -72,7 +76,7 @@ class Survivor:
         Raises:
             CapacityReached, FactoryFailed: There is none.
         """
-        self.host = await self._home.rebuild()
+        self._settle_in(await self._home.rebuild())
         self.lost, self.has_moved = None, False
 
     def stand(self, history: History) -> None:
@@ -180,6 +184,15 @@ class Survivor:
         """What the environment says of itself."""
         return await self.ask(lambda: self.host.metadata())  # noqa: PLW0108
 
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls."""
+        return await self.ask(lambda: self.host.offer(method, params))
+
+    def listen(self, sink: Callable[[Note], None]) -> None:
+        """Tell who listens to what is said during calls, whatever environment makes them."""
+        self._sink = sink
+        self.host.listen(sink)
+
     async def snapshot(self) -> bytes:
         """The whole state of the environment."""
         return await self.ask(lambda: self.host.snapshot())  # noqa: PLW0108
@@ -208,7 +221,12 @@ class Survivor:
 
     def _replace(self, host: Host) -> None:
         self._home.drop(self.host)
+        self._settle_in(host)
+
+    def _settle_in(self, host: Host) -> None:
         self.host = host
+        if self._sink is not None:
+            host.listen(self._sink)
 
     async def _another(self, death: WorkerDied) -> Host:
         try:

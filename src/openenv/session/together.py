@@ -12,6 +12,7 @@ from openenv.session.host import LocalHost
 from openenv.session.lifecycle import Operation
 from openenv.session.prompt import Frame, Kept, unforeseen
 from openenv.session.session import Session
+from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["Group", "groups_of", "step_together"]
 
@@ -33,6 +34,8 @@ def groups_of(sessions: Mapping[str, Session], requests: Sequence[Request]) -> t
         if session is not None and isinstance(request, Step) and not (request.options or request.timeout_s):
             host = session.episode.host
             common = host.common if isinstance(host, LocalHost) and not session.is_busy else None
+            if session.plan.tools and (asks_for_list(request.action) or host.deadlines):
+                common = None
         if common is None or session is None or not isinstance(request, Step):
             left.append(request)
         else:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from openenv.errors import ConfigurationError, OpenEnvError
-from openenv.session import AnyEnvironment, EnvironmentSpec
-from openenv.testing.evidence import Actions, Evidence, Settings, declared, gather
+from openenv.session import AnyEnvironment
+from openenv.testing.evidence import Actions, Declared, Evidence, Settings, declared, gather
 from openenv.testing.rules import Rule
 from openenv.testing.verdicts import NotTold, wrong
 
-__all__ = ["ContractBroken", "Report", "check_env", "evidence_of", "hold", "spec_of"]
+__all__ = ["ContractBroken", "Report", "check_env", "declared_by", "evidence_of", "hold"]
 
 _T = TypeVar("_T")
 
@@ -101,9 +101,9 @@ def check_env(
     return report
 
 
-def spec_of(env: Callable[[], AnyEnvironment], settings: Settings) -> EnvironmentSpec:
+def declared_by(env: Callable[[], AnyEnvironment], settings: Settings) -> Declared:
     """``declared`` from synchronous code, also while an event loop runs in this thread."""
-    return _run(declared(env, settings))[1]
+    return _run(declared(env, settings))
 
 
 def evidence_of(env: Callable[[], AnyEnvironment], settings: Settings) -> Evidence:

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from openenv.app import create_app
 from openenv.client import SyncEnvClient
 from openenv.errors import ConfigurationError
-from openenv.session import AnyEnvironment, EnvironmentSpec
-from openenv.testing.check import evidence_of, hold, spec_of
-from openenv.testing.evidence import Evidence, Settings, new_action
+from openenv.session import AnyEnvironment
+from openenv.testing.check import declared_by, evidence_of, hold
+from openenv.testing.evidence import Declared, Evidence, Settings, new_action
 from openenv.testing.loopback import serving
 from openenv.testing.rules import Rule
 
@@ -49,7 +49,7 @@ class EnvironmentContract:
 
     def make_action(self, rng: random.Random) -> Any:
         """An action, a model or a mapping, from random numbers and from them alone. Override it to make your own."""
-        return new_action(self._spec(), replace(self._settings(), actions=None), rng)
+        return new_action(self._found(), replace(self._settings(), actions=None), rng)
 
     def test_r01_it_can_be_built_and_called(self) -> None:
         self._hold(Rule.R01)
@@ -114,6 +114,9 @@ class EnvironmentContract:
     def test_r21_steps_together_are_steps(self) -> None:
         self._hold(Rule.R21)
 
+    def test_r22_tools_return_what_they_say(self) -> None:
+        self._hold(Rule.R22)
+
     def test_it_can_be_served_and_played(self) -> None:
         evidence = self._evidence()
         app = create_app(type(self).environment, evidence.spec.action_type, evidence.spec.observation_type)
@@ -122,7 +125,7 @@ class EnvironmentContract:
             result = client.reset(seed=self.seed, episode_id="contract")
             played = 0
             while played < self.steps and not result.done:
-                result = client.step(new_action(evidence.spec, self._settings(), rng))
+                result = client.step(new_action(self._found(), self._settings(), rng))
                 played += 1
             assert client.state()["step_count"] == played, f"{Rule.R07.name}: {Rule.R07.says}"
 
@@ -139,10 +142,10 @@ class EnvironmentContract:
             raise ConfigurationError(f"say in {cls.__name__} what to test: environment = MyEnvironment") from None
 
     @classmethod
-    def _spec(cls) -> EnvironmentSpec:
+    def _found(cls) -> Declared:
         """What the environment declares; found out by the first test that asks."""
         if "_declared" not in vars(cls):
-            cls._declared = spec_of(cls._tested(), cls._settings())
+            cls._declared = declared_by(cls._tested(), cls._settings())
         return cls._declared
 
     @classmethod
@@ -152,7 +155,7 @@ class EnvironmentContract:
             cls._gathered = evidence_of(cls._tested(), cls._settings())
         return cls._gathered
 
-    _declared: ClassVar[EnvironmentSpec]
+    _declared: ClassVar[Declared]
     _gathered: ClassVar[Evidence]
 
     def _hold(self, rule: Rule) -> None:

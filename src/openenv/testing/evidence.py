@@ -6,7 +6,8 @@ import inspect
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pydantic_core
 from pydantic import BaseModel
 
 from openenv.environment import EnvironmentPlan
-from openenv.errors import ActionInvalid, ConfigurationError, ExecutionFailed, FactoryFailed
+from openenv.errors import ActionInvalid, ConfigurationError, ExecutionFailed, FactoryFailed, OpenEnvError
 from openenv.protocol import EncodingFailed, to_json
 from openenv.schema import json_schema, sample
 from openenv.session import AnyEnvironment, EnvironmentSpec
@@ -24,7 +25,7 @@ from openenv.testing.player import Closing, Moment, Player
 from openenv.testing.restoring import Restoring, restoring
 from openenv.types import Action, Observation
 
-__all__ = ["Actions", "Evidence", "Play", "Settings", "declared", "gather", "new_action"]
+__all__ = ["Actions", "Declared", "Evidence", "Play", "Settings", "declared", "gather", "new_action"]
 
 Actions = Callable[[random.Random], Any]
 """Makes an action, a model or a mapping, from random numbers; the same ones give the same action."""
@@ -52,6 +53,21 @@ class Settings:
     actions: Actions | None = None
     action_type: type[BaseModel] | None = None
     observation_type: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What an environment says of itself.
+
+    Attributes:
+        cls: Its class.
+        spec: With the types that the class, or else the caller, declares.
+        tools: The tools that there are after a reset, as MCP lists them.
+    """
+
+    cls: type[AnyEnvironment]
+    spec: EnvironmentSpec
+    tools: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass
@@ -99,6 +115,7 @@ class Evidence:
         threads: Names of the threads that were left.
         cls: The environment's class, once an instance could be built.
         restoring: What came of a snapshot, where the class takes them.
+        tools: The tools that there are after a reset, as MCP lists them.
         batched: What the moves of ``again`` and ``other`` gave through ``step_batch``, where the class has it and
             several instances are allowed.
     """
@@ -112,6 +129,7 @@ class Evidence:
     threads: list[str] = field(default_factory=list)
     cls: type[AnyEnvironment] | None = None
     restoring: Restoring | None = None
+    tools: tuple[dict[str, Any], ...] = ()
     batched: dict[str, list[Answer]] = field(default_factory=dict)
 
     @property
@@ -129,7 +147,8 @@ async def gather(env: Callable[[], AnyEnvironment], settings: Settings) -> Evide
     before = set(threading.enumerate())
     evidence = Evidence(EnvironmentSpec.of(env, Action, Observation), settings.seed)
     try:
-        evidence.cls, evidence.spec = await declared(env, settings)
+        found = await declared(env, settings)
+        evidence.cls, evidence.spec, evidence.tools = found.cls, found.spec, found.tools
         evidence.unusable = _uncallable(evidence.cls)
         if evidence.unusable is None:
             await _play_all(evidence, settings)
@@ -140,7 +159,7 @@ async def gather(env: Callable[[], AnyEnvironment], settings: Settings) -> Evide
 
 
 async def _play_all(evidence: Evidence, settings: Settings) -> None:
-    spec, actions = evidence.spec, _Actions(evidence.spec, settings)
+    spec, actions = evidence.spec, _Actions(evidence.spec, settings, evidence.tools)
     try:
         for number in range(_TRIED_ACTIONS):
             actions.draw(random.Random(settings.seed + number))  # noqa: S311 - tests, not secrets
@@ -164,23 +183,27 @@ async def _play_all(evidence: Evidence, settings: Settings) -> None:
             evidence.bad_pair = error.message
 
 
-async def declared(
-    env: Callable[[], AnyEnvironment], settings: Settings
-) -> tuple[type[AnyEnvironment], EnvironmentSpec]:
-    """The class of what a factory makes, and the spec with the types that the class, or else the caller, declares.
+async def declared(env: Callable[[], AnyEnvironment], settings: Settings) -> Declared:
+    """What the environment that a factory makes says of itself.
 
     Raises:
         ConfigurationError: ``env`` is an instance, cannot be called, or names types that are no models.
         FactoryFailed: It could not be built.
     """
     player = await Player.open(EnvironmentSpec.of(env, Action, Observation))
-    await player.close()
     cls = player.environment_class
     plan = EnvironmentPlan.of(cls)
+    tools: list[dict[str, Any]] = []
+    if plan.tools:
+        await player.reset(settings.seed)  # where tools are shown by how an episode stands
+        with suppress(OpenEnvError):  # what is wrong then is seen by the rules
+            tools = await player.tools()
+    await player.close()
     action, observation = settings.action_type or plan.action_type, settings.observation_type or plan.observation_type
     spec = EnvironmentSpec.of(env, action, observation, plan.name)
     is_model = isinstance(plan.state_type, type) and issubclass(plan.state_type, BaseModel)
-    return cls, replace(spec, plan=plan, state_type=plan.state_type if is_model else spec.state_type)
+    spec = replace(spec, plan=plan, state_type=plan.state_type if is_model else spec.state_type)
+    return Declared(cls, spec, tuple(tools))
 
 
 def _uncallable(cls: type[AnyEnvironment]) -> str | None:
@@ -197,20 +220,34 @@ def _uncallable(cls: type[AnyEnvironment]) -> str | None:
 
 
 class _Actions:
-    def __init__(self, spec: EnvironmentSpec, settings: Settings) -> None:
+    def __init__(self, spec: EnvironmentSpec, settings: Settings, tools: Sequence[dict[str, Any]] = ()) -> None:
         self._spec = spec
         self._own = settings.actions
         self._schema = json_schema(spec.action_type)
+        self._tools = tools if spec.plan is not None and spec.plan.tools else ()
 
     def draw(self, rng: random.Random) -> bytes:
         """A valid action as JSON; raises ``ConfigurationError`` or ``ActionInvalid``."""
-        drawn = sample(self._schema, rng) if self._own is None else self._own(rng)
+        drawn = self._drawn(rng) if self._own is None else self._own(rng)
         try:
             encoded = to_json(drawn)
         except EncodingFailed as error:
             raise ActionInvalid(f"the action has no JSON form: {error}") from error
         self._spec.parse_action(encoded)
         return encoded
+
+    def _drawn(self, rng: random.Random) -> Any:
+        if not self._tools:
+            return sample(self._schema, rng)
+        why = None
+        for tool in rng.sample(self._tools, len(self._tools)):  # one whose arguments cannot be drawn is left out
+            try:
+                arguments = sample(tool["inputSchema"], rng)
+            except ConfigurationError as error:
+                why = error
+            else:
+                return {"type": "call_tool", "tool_name": tool["name"], "arguments": arguments}
+        raise ConfigurationError(f"no tool can be called by a random agent: {why}")
 
     def of(self, play: Play, seed: int) -> list[bytes]:
         """The actions of a play that has one episode, once more."""
@@ -272,12 +309,12 @@ def _left(before: set[threading.Thread]) -> list[str]:
     return sorted(thread.name for thread in new if thread.is_alive())
 
 
-def new_action(spec: EnvironmentSpec, settings: Settings, rng: random.Random) -> dict[str, Any]:
+def new_action(found: Declared, settings: Settings, rng: random.Random) -> dict[str, Any]:
     """A valid action as a dictionary of JSON values.
 
     Raises:
         ActionInvalid: What was drawn does not validate.
         ConfigurationError: The schema asks for what cannot be drawn.
     """
-    drawn: dict[str, Any] = pydantic_core.from_json(_Actions(spec, settings).draw(rng))
+    drawn: dict[str, Any] = pydantic_core.from_json(_Actions(found.spec, settings, found.tools).draw(rng))
     return drawn

@@ -143,6 +143,11 @@ class Player:
         except OpenEnvError as error:
             return error
 
+    async def tools(self) -> list[dict[str, Any]]:
+        """The tools that there are now, as MCP lists them; those of a search too."""
+        listed: list[dict[str, Any]] = (await self._session.offer("tools/list", {"all": True}))["tools"]
+        return listed
+
     async def close(self) -> Closing:
         """Close the environment, twice."""
         closing = Closing()

@@ -103,6 +103,11 @@ class Rule(Enum):
         "nothing between two calls but in the environments",
     )
 
+    R22 = (
+        "What a tool returns has a JSON form, and fits the tool's output schema.",
+        "return what the return type of the method says, of types that JSON has, or leave the return type out",
+    )
+
     def __init__(self, says: str, mend: str) -> None:
         self.says = says
         self.mend = mend

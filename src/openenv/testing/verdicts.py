@@ -16,6 +16,7 @@ from openenv.testing.evidence import Evidence
 from openenv.testing.packaging import Package, entry_point_fault, manifest_fault, package_of
 from openenv.testing.player import Moment
 from openenv.testing.rules import Rule
+from openenv.testing.tool_results import tool_fault
 from openenv.types import EnvironmentMetadata, Observation, State
 
 __all__ = ["NotTold", "wrong"]
@@ -49,7 +50,7 @@ def _step_type(evidence: Evidence) -> str | None:
 
 
 def _type(operation: str, evidence: Evidence) -> str | None:
-    expected = evidence.spec.observation_type
+    expected = Observation if _has_tools(evidence) else evidence.spec.observation_type  # with tools, any will do
     for moment in _some(operation, evidence):
         if isinstance(moment.error, ObservationInvalid):
             return f"{_where(moment)}: {moment.error.message}"
@@ -209,7 +210,7 @@ def _later_difference(evidence: Evidence) -> str | None:
     pairs = zip(evidence.plays["main"].episode(evidence.seed), evidence.plays["again"].moments, strict=False)
     for first, second in pairs:
         if type(first.error) is not type(second.error):
-            return f"{_where(first)} gave {_outcome(first)}, then {_outcome(second)}"
+            return f"{_where(first)} gave {first.error or 'an observation'}, then {second.error or 'an observation'}"
         difference = first_difference(first.json, second.json, volatile)
         if difference is not None:
             return f"{_where(first)}: {difference}"
@@ -259,6 +260,12 @@ def _together(evidence: Evidence) -> str | None:
     return None
 
 
+def _tool_results(evidence: Evidence) -> str | None:
+    if not _has_tools(evidence):
+        raise NotTold("it has no tools")
+    return tool_fault(evidence)
+
+
 _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R01: _usable,
     Rule.R02: _reset_type,
@@ -281,6 +288,7 @@ _VERDICTS: Mapping[Rule, Callable[[Evidence], str | None]] = {
     Rule.R19: _deterministic,
     Rule.R20: _restored,
     Rule.R21: _together,
+    Rule.R22: _tool_results,
 }
 
 
@@ -312,6 +320,10 @@ def _first_reset(evidence: Evidence, name: str) -> Moment:
     return evidence.plays[name].moments[0]
 
 
+def _has_tools(evidence: Evidence) -> bool:
+    return evidence.spec.plan is not None and evidence.spec.plan.tools
+
+
 def _difference(evidence: Evidence) -> str | None:
     """How the first observations of one seed differ, if they do."""
     first = _first_reset(evidence, "main").json
@@ -326,10 +338,6 @@ def _where(moment: Moment) -> str:
     call = "reset" if moment.operation == "reset" else f"step {moment.steps}"
     refused = " (refused)" if isinstance(moment.error, ActionInvalid) else ""
     return f"{call} with seed {moment.seed}{refused}"
-
-
-def _outcome(moment: Moment) -> str:
-    return "an observation" if moment.error is None else str(moment.error)
 
 
 def _name(value: Any) -> str:

@@ -6,23 +6,28 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from openenv import GenericEnvClient
 from openenv.client.breaks import Break, Broken
 from openenv.client.conversation import Conversation
 from openenv.client.moves import Ask, Connect, HangUp, Look, Move, Moves, Part, Pause, Tell
-from openenv.errors import ConnectFailed, EpisodeLost, OpenEnvError, SessionNotFound
+from openenv.errors import ConnectFailed, EpisodeLost, OpenEnvError, SessionNotFound, Unauthorized
 from openenv.protocol import (
+    AgentGranted,
     Close,
     Closed,
     Failed,
+    GetOutcome,
     GetState,
+    GrantAgent,
     Hello,
     Limits,
     Observed,
     Open,
     Opened,
+    OutcomeIs,
     Reply,
     ReplyWindow,
     Request,
@@ -39,6 +44,7 @@ T = TypeVar("T")
 
 V2 = "openenv.v2.json"
 LOST_BEFORE, LOST_AFTER, REFUSED = "before it arrived", "after it arrived", "no connection"
+DENIED = "the token is not known any more"
 
 
 class Session:
@@ -66,6 +72,12 @@ class Session:
                 return Closed()
             case GetState():
                 return StateIs(state={"steps": self.ran.count("step")})
+            case GetOutcome():
+                return OutcomeIs(phase="running", steps=self.ran.count("step"))
+            case GrantAgent():
+                return AgentGranted(mcp_url=f"/sessions/{self.name}/mcp", token=f"{self.name}.a")
+            case Step(action=action) if msgspec.json.decode(action) == {"type": "list_tools"}:
+                return Observed(observation={"tools": [{"name": "go"}]})
             case _:
                 return Observed(observation={"session": self.name, "steps": self.ran.count("step")})
 
@@ -238,7 +250,10 @@ class Stage:
         return None
 
     def _connect(self) -> str:
-        if self._fault() is not None:
+        fault = self._fault()
+        if fault == DENIED:
+            raise Unauthorized("who are you?")
+        if fault is not None:
             raise ConnectFailed("refused")
         self.connections += 1
         self.is_connected = True

@@ -6,7 +6,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from openenv import Action, EnvClient, GenericEnvClient, Observation, State
+from openenv import (
+    Action,
+    EnvClient,
+    GenericEnvClient,
+    MCPToolClient,
+    Observation,
+    State,
+    SyncEnvClient,
+    SyncMCPToolClient,
+)
 from openenv.client.options import types_of
 from openenv.errors import ConfigurationError
 
@@ -120,3 +129,28 @@ def test_only_the_message_time_out_may_be_none(name: str) -> None:
     EnvClient(URL, message_timeout_s=None)
     with pytest.raises(ConfigurationError):
         EnvClient(URL, **{name: None})
+
+
+def test_a_token_is_a_header_that_is_not_shown() -> None:
+    options = EnvClient(URL, token="s3cret", headers={"X-A": "1"}).options
+    assert options.headers == {"X-A": "1", "Authorization": "Bearer s3cret"}
+    assert "s3cret" not in repr(options)
+    assert EnvClient(URL).options.headers == {}
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\n", "ä"])
+def test_what_is_no_token(token: str) -> None:
+    with pytest.raises(ConfigurationError, match="a token is"):
+        EnvClient(URL, token=token)
+
+
+def test_a_token_twice() -> None:
+    with pytest.raises(ConfigurationError, match="not both"):
+        EnvClient(URL, token="t", headers={"authorization": "Basic x"})
+
+
+@pytest.mark.parametrize(("client", "of"), [(SyncEnvClient, EnvClient), (SyncMCPToolClient, MCPToolClient)])
+def test_a_synchronous_client_takes_a_token_too(client: Any, of: Any) -> None:
+    assert client(URL, token="s3cret").options.headers == {"Authorization": "Bearer s3cret"}
+    with pytest.raises(ConfigurationError, match="give token= to the client whose options"):
+        client(of(URL), token="s3cret")

@@ -18,7 +18,7 @@ from openenv.errors import (
     RemoteProtocolError,
     UnknownType,
 )
-from openenv.protocol import Failed, GetState, Observed, Request, Reset, StateIs, Step
+from openenv.protocol import Failed, GetState, Observed, Opened, Request, Reset, StateIs, Step
 from openenv.protocol.v1 import V1ClientCodec, V1ServerCodec
 from openenv.protocol.v2 import V2ClientCodec, V2ServerCodec
 
@@ -281,3 +281,9 @@ def test_v1_names_the_field_of_a_reset_that_does_not_fit(data: str, loc: list[st
     error = read.to_error()
     assert isinstance(error, InvalidRequest)
     assert error.details == caught.value.details
+
+
+def test_a_server_that_grants_no_agents_opens_sessions_all_the_same() -> None:
+    read = V2ClientCodec().decode('{"type":"opened","session":"s1","id":0,"nonce":"n1","token":"t1","lease_s":1.0}')
+    assert isinstance(read, Opened)
+    assert (read.session, read.mcp_url, read.agent_token) == ("s1", "", "")

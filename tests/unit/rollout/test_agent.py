@@ -12,7 +12,10 @@ import pytest
 
 from openenv.errors import ConfigurationError
 from openenv.rollout import Agent, agent_of, load_agent, random_agent
+from openenv.rollout.agent import random_caller
+from openenv.tools import ToolInfo
 
+PATTERN = {"type": "string", "pattern": "^[a-z]+$"}
 SCHEMA = {"type": "object", "properties": {"move": {"enum": ["stick", "hit"]}}, "required": ["move"]}
 
 
@@ -125,3 +128,27 @@ def test_wrong_names_are_explained(workplace: Path, name: str, told: str) -> Non
     (workplace / "my_broken.py").write_text("1 / 0\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=told):
         load_agent(name, workplace)
+
+
+async def test_the_random_agent_of_an_environment_with_tools_calls_each_of_them() -> None:
+    number = {"type": "object", "properties": {"number": {"type": "integer", "maximum": 9}}, "required": ["number"]}
+    tools = [
+        ToolInfo(name="guess", input_schema=number),
+        ToolInfo(name="look"),
+        ToolInfo(name="odd", input_schema={"type": "object", "properties": {"text": PATTERN}, "required": ["text"]}),
+    ]
+    agent, rng = random_caller(tools), random.Random(3)
+    drawn = [(await agent.choose({}, rng)).action for _ in range(40)]
+    assert {one["tool_name"] for one in drawn} == {"guess", "look"}
+    assert {one["type"] for one in drawn} == {"call_tool"}
+    numbers = {one["arguments"]["number"] for one in drawn if one["tool_name"] == "guess"}
+    assert len(numbers) > 1
+    assert max(numbers) <= 9
+
+
+def test_the_random_agent_needs_a_tool_that_it_can_call() -> None:
+    with pytest.raises(ConfigurationError, match="no tools before its first reset"):
+        random_caller([])
+    schema = {"type": "object", "properties": {"text": PATTERN}, "required": ["text"]}
+    with pytest.raises(ConfigurationError, match="cannot draw"):
+        random_caller([ToolInfo(name="odd", input_schema=schema)])

@@ -28,7 +28,8 @@ def runtime_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "a_child.py").write_text(
             "import os, signal, sys, threading\nfrom openenv.runtime import Lifeline\n\n\ndef main():\n"
             f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
-            f"    lifeline = Lifeline(int(sys.argv[1]), int(sys.argv[2]))\n    {lines}\n",
+            f"    lifeline = Lifeline(int(sys.argv[1]), int(sys.argv[2]))\n"
+            f"    arguments = lifeline.receive()\n    {lines}\n",
             encoding="utf-8",
         )
         return EmbeddedRuntime("a_child", {"x": [1]}, name="it", **options)
@@ -156,10 +157,17 @@ def test_a_child_that_is_let_go_and_stays_kills_itself(runtime_of, tmp_path: Pat
 
 
 def test_the_lifeline_is_not_passed_on(runtime_of) -> None:
-    report = "lifeline.report_ready(str(os.get_inheritable(int(sys.argv[1]))) + sys.argv[3]); threading.Event().wait()"
+    report = "lifeline.report_ready(str(os.get_inheritable(int(sys.argv[1])))); threading.Event().wait()"
     server = runtime_of(report, stop_timeout_s=0.0).start()
     server.close()
-    assert server.url == 'False{"x": [1]}'
+    assert server.url == "False"
+
+
+def test_arguments_are_not_in_its_command_line(runtime_of) -> None:
+    report = "lifeline.report_ready(str((arguments, open('/proc/self/cmdline').read().count('\"x\"'))))"
+    server = runtime_of(f"{report}; threading.Event().wait()", stop_timeout_s=0.0).start()
+    server.close()
+    assert server.url == "({'x': [1]}, 0)"
 
 
 def test_standard_output_stays_ours(runtime_of, capfd: pytest.CaptureFixture[str]) -> None:

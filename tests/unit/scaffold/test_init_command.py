@@ -40,6 +40,15 @@ def test_another_template_and_directory(
     assert (tmp_path / "two words" / "src" / "my_env" / "server" / "tasks.py").is_file()
 
 
+def test_tools_are_for_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "my-env", "--template", "tools"]) == 0
+    assert said(capsys)[-1].startswith("claude mcp add --transport http my_env http://127.0.0.1:8000/mcp ")
+    assert (tmp_path / "my-env" / "src" / "my_env" / "server" / "shop.py").is_file()
+
+
 def test_nowhere_to_go_where_one_is_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,9 @@ class Script:
         self.put: Any = None
         self.hang_up: Any = None
 
+    def refused(self, scope: Any) -> None:
+        """Everybody is let in."""
+
     def carrier(self, scope: dict[str, Any], put: Any, hang_up: Any) -> tuple[Script, None]:
         self.scope, self.put, self.hang_up = scope, put, hang_up
         return self, None

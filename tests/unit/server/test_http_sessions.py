@@ -146,7 +146,7 @@ def test_a_private_session_goes_on_over_websocket() -> None:
         assert httpx.post(f"{server.url}/step", json={"action": {}}, headers=header).json()["reward"] == 1.0
         with server.connect(V2) as socket:
             hello = json.loads(socket.recv(PATIENCE_S))
-            assert hello["features"] == ["resume", "queue", "deadlines", "fork", "batch"]
+            assert hello["features"] == ["resume", "queue", "deadlines", "fork", "batch", "outcome", "agent"]
             assert hello["limits"]["lease_s"] == 900.0
 
             def ask(**frame: Any) -> dict[str, Any]:

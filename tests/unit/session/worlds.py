@@ -224,7 +224,8 @@ async def open_inline(engine: SessionEngine) -> Session:
 
 def threads_left() -> list[threading.Thread]:
     """Threads of environments that do not end; those that are about to end are waited for."""
-    found = [thread for thread in threading.enumerate() if thread.name.startswith("openenv-")]
+    ours = "openenv-mounts"  # one of the whole process, which outlives its sessions
+    found = [one for one in threading.enumerate() if one.name.startswith("openenv-") and one.name != ours]
     for thread in found:
         thread.join(PATIENCE_S / 4)
     return [thread for thread in found if thread.is_alive()]

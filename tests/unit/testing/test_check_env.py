@@ -33,6 +33,14 @@ from tests.unit.testing.replayed_environments import (
     RestoresNothing,
     SaysItIsDeterministic,
 )
+from tests.unit.testing.tool_environments import (
+    BAD_TOOLS,
+    AwaitedTools,
+    GoodTools,
+    ReturnsAnObject,
+    ReturnsAnother,
+    SaysNothing,
+)
 
 from openenv import Action, ConfigurationError, Environment
 from openenv.testing import ContractBroken, Rule, check_env
@@ -61,7 +69,8 @@ def test_good_ones_pass(cls: type[Any]) -> None:
     alone = {} if issubclass(cls, Good) else {Rule.R15: "SUPPORTS_CONCURRENT_SESSIONS is not set"}
     once = {} if cls is GoodAgain else {Rule.R19: "deterministic is not set", Rule.R20: "it takes no snapshots"}
     together = {} if cls is GoodTogether else {Rule.R21: "it has no step_batch"}
-    assert report.not_told == alone | once | together | dict.fromkeys(
+    tools = {Rule.R22: "it has no tools"}
+    assert report.not_told == alone | once | together | tools | dict.fromkeys(
         OF_PACKAGES, "the environment is in no package with an openenv.yaml"
     )
 
@@ -117,8 +126,43 @@ def test_a_difference_is_a_path(first: bytes | None, second: bytes | None, says:
     assert found is None if says is None else found is not None and says in found
 
 
+@pytest.mark.parametrize("cls", [GoodTools, AwaitedTools])
+def test_tools_are_called(cls: type[Any]) -> None:
+    report = check_env(cls, steps=40)
+    assert not report.broken
+    assert report.steps > 20
+    assert report.reached_done or cls is AwaitedTools
+    assert Rule.R22 not in report.not_told
+    assert (Rule.R19 in report.not_told) is (cls is AwaitedTools)
+
+
+@pytest.mark.parametrize(("cls", "rule"), BAD_TOOLS.items(), ids=lambda one: getattr(one, "__name__", None))
+def test_what_tools_return_is_looked_at(cls: type[Any], rule: Rule) -> None:
+    with pytest.raises(ContractBroken) as broken:
+        check_env(cls)
+    assert set(broken.value.report.broken) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (
+            ReturnsAnother,
+            "history: its result does not fit its output schema: result.0 is 'none', and no int",
+        ),
+        (ReturnsAnObject, "it returned a value of type object that has no JSON form"),
+        (SaysNothing, "does not fit its output schema: there is no structured content"),
+    ],
+)
+def test_what_a_tool_returned_is_told(cls: type[Any], words: str) -> None:
+    with pytest.raises(ContractBroken) as broken:
+        check_env(cls)
+    assert words in broken.value.report.broken[Rule.R22]
+
+
 def test_every_rule_is_broken_by_somebody() -> None:
-    assert {*BAD.values(), *UNREPEATABLE.values(), *MISBATCHED.values()} == set(Rule) - OF_PACKAGES
+    broken = {*BAD.values(), *UNREPEATABLE.values(), *MISBATCHED.values(), *BAD_TOOLS.values()}
+    assert broken == set(Rule) - OF_PACKAGES
 
 
 def test_every_broken_rule_is_a_line() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.unit.testing.bad_environments import Good, GoodAwaited, NeedsAnArgument, Roll
+from tests.unit.testing.tool_environments import GoodTools
 
 from openenv import ConfigurationError
 from openenv.testing import ContractBroken, EnvironmentContract, Rule
@@ -28,6 +29,11 @@ class TestAwaited(EnvironmentContract):
 
     def make_action(self, rng: random.Random) -> Any:
         return Roll(sides=rng.randint(2, 20))
+
+
+class TestTools(EnvironmentContract):
+    environment = GoodTools
+    steps = 20
 
 
 class TestFactory(EnvironmentContract):

@@ -16,7 +16,7 @@ import type { Encoding } from "../../src/index.ts";
 const [url, encoding] = process.argv.slice(2) as [string, Encoding];
 const connection = await connect(url, { encodings: [encoding] });
 assert.equal(connection.encoding, encoding);
-assert.deepEqual(connection.hello.features, ["resume", "queue", "deadlines", "fork", "batch"]);
+assert.deepEqual(connection.hello.features, ["resume", "queue", "deadlines", "fork", "batch", "outcome", "agent"]);
 assert.equal(connection.hello.environment, "Counter");
 
 const session = await connection.open();
@@ -33,6 +33,12 @@ await assert.rejects(session.step({ amount: "much" }), (error) => {
 });
 const state = await session.state();
 assert.deepEqual([state.episode_id, state.step_count], ["E1", 1]);
+
+const outcome = await session.outcome();
+assert.deepEqual([outcome.phase, outcome.steps, outcome.reward, outcome.totalReward], ["running", 1, 2, 2]);
+const access = await session.agentAccess();
+assert.equal(access.mcpUrl, `${url}/sessions/${session.id}/mcp`);
+assert.ok(access.token.startsWith(session.id));
 
 // many sessions on this connection; their requests are made without waiting
 const many = await Promise.all(Array.from({ length: 7 }, () => connection.open()));

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from openenv import Action, Observation, State
 
-__all__ = ["CodingAction", "CodingObservation", "CodingState", "Image", "Operation"]
+__all__ = ["CodeResult", "CodingAction", "CodingObservation", "CodingState", "Image", "Operation"]
 
 Operation = Literal["run", "wait", "interrupt", "restart"]
 
@@ -104,3 +104,25 @@ class CodingState(State):
     guarantees: list[str] = Field(default_factory=list, description="What holds at that level.")
     restarts: int = Field(default=0, ge=0, description="How often variables were lost in this episode.")
     running: bool = Field(default=False, description="Whether code of an earlier step still runs.")
+
+
+class CodeResult(BaseModel):
+    """What ``run_code`` tells an agent, as its structured content.
+
+    Attributes:
+        stdout, stderr: What was written, cut in the middle where it is long.
+        value: ``repr`` of the last expression, where the code ends with one that is not None.
+        exit_code: 0 if the code ended well, 1 after an exception, N after ``sys.exit(N)``, -n where signal n killed
+            the interpreter.
+        timed_out: Whether the time was up before the code ended.
+        restarted: Whether variables and files are gone.
+        restart_reason: Why, in one line; empty if they are not.
+    """
+
+    stdout: str = Field(default="", description="What was written to standard output.")
+    stderr: str = Field(default="", description="What was written to standard error, tracebacks included.")
+    value: str | None = Field(default=None, description="repr of the last expression.")
+    exit_code: int = Field(default=0, description="0, or 1 after an exception, N after sys.exit(N), -n if killed.")
+    timed_out: bool = Field(default=False, description="Whether the time was up before the code ended.")
+    restarted: bool = Field(default=False, description="Whether variables and files are gone.")
+    restart_reason: str = Field(default="", description="Why they are gone.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,9 +27,13 @@ from openenv.types import Action, EnvironmentMetadata, Observation, State
 __all__ = [
     "ABOUT",
     "BUILT",
+    "CANCEL",
     "HEAD",
     "JSON",
     "LARGEST",
+    "LARGEST_NOTE",
+    "NOTE",
+    "OFFER",
     "PACKED",
     "RESTORE",
     "SNAPSHOT",
@@ -37,6 +42,7 @@ __all__ = [
     "about_frame",
     "built_frame",
     "reading_about",
+    "reading_deadlines",
     "reading_plan",
     "reading_reply",
     "reading_request",
@@ -51,10 +57,15 @@ HEAD = struct.Struct("<IB")
 LARGEST = 1 << 30
 """Bytes of the largest body."""
 
-TEXT_STEP, PACKED, JSON, BUILT, ABOUT, SNAPSHOT, RESTORE = range(7)
+LARGEST_NOTE = 1 << 20
+"""Bytes of the largest body of a note."""
+
+TEXT_STEP, PACKED, JSON, BUILT, ABOUT, SNAPSHOT, RESTORE, OFFER, NOTE, CANCEL = range(10)
 """Kinds: a step with an action in JSON; a message in msgpack; a reply in JSON; the plan of what was built; a question
 for what the environment says of itself, without a body, or its answer; the same for a snapshot; a snapshot to be
-restored, or that it was, without a body."""
+restored, or that it was, without a body; a method and its parameters in JSON, or what is offered then; what a call says
+while it runs, in JSON, which answers nothing; the number of a request that is not wanted any more, which is not
+answered."""
 
 Frame = tuple[int, bytes]
 """Kind and body."""
@@ -79,6 +90,8 @@ class _Plan(Struct, array_like=True):
     deterministic: bool
     volatile: list[str]
     snapshots: bool
+    tools: bool = False
+    deadlines: dict[str, float] = {}
 
 
 _FLOATS = (float, bool, type(None))
@@ -154,8 +167,13 @@ def reading_reply(frame: Frame) -> Observed | StateIs | Closed | Failed:
     return reply
 
 
-def built_frame(plan: EnvironmentPlan) -> Frame:
-    """The first frame of a session whose environment could be built."""
+def built_frame(plan: EnvironmentPlan, deadlines: Mapping[str, float] | None = None) -> Frame:
+    """The first frame of a session whose environment could be built.
+
+    Args:
+        plan: What its class takes.
+        deadlines: As in ``Host``.
+    """
     reset, step = ((sorted(takes.names), takes.takes_any) for takes in (plan.reset, plan.step))
     facts = _Plan(
         name=plan.name,
@@ -168,6 +186,8 @@ def built_frame(plan: EnvironmentPlan) -> Frame:
         deterministic=plan.deterministic,
         volatile=sorted(plan.volatile),
         snapshots=plan.snapshots,
+        tools=plan.tools,
+        deadlines=dict(deadlines or {}),
     )
     return BUILT, _encode(facts)
 
@@ -203,7 +223,13 @@ def reading_plan(frame: Frame) -> EnvironmentPlan | Failed:
         deterministic=found.deterministic,
         volatile=frozenset(found.volatile),
         snapshots=found.snapshots,
+        tools=found.tools,
     )
+
+
+def reading_deadlines(frame: Frame) -> dict[str, float]:
+    """The deadlines in a frame that ``reading_plan`` has read."""
+    return {name: seconds for name, seconds in _decode_plan(frame[1]).deadlines.items() if seconds > 0}
 
 
 def reading_snapshot(frame: Frame, kind: int) -> bytes | Failed:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from openenv.environment import EnvironmentPlan
 from openenv.errors import (
@@ -12,6 +12,7 @@ from openenv.errors import (
     EnvironmentFailure,
     ExecutionFailed,
     FactoryFailed,
+    InvalidRequest,
     OpenEnvError,
     RemoteProtocolError,
 )
@@ -25,13 +26,18 @@ from openenv.session.isolation.frames import (
     SNAPSHOT,
     Frame,
     reading_about,
+    reading_deadlines,
     reading_plan,
     reading_reply,
     reading_snapshot,
     request_frame,
 )
 from openenv.session.isolation.line import Line
+from openenv.session.isolation.tool_frames import cancel_frame, offer_frame, reading_note, reading_offered
 from openenv.session.placement import Placement
+
+if TYPE_CHECKING:
+    from openenv.tools import Note
 
 __all__ = ["CLOSE_GRACE_S", "WorkerHost"]
 
@@ -59,7 +65,9 @@ class WorkerHost:
         line: Line,
         plan: EnvironmentPlan,
         leave: Callable[[WorkerProcess, bool], Awaitable[None]],
+        deadlines: Mapping[str, float],
     ) -> None:
+        self.deadlines = deadlines
         self._worker = worker
         self._line = line
         self._plan = plan
@@ -83,7 +91,8 @@ class WorkerHost:
         """
         line = await worker.connect()
         try:
-            plan = reading_plan(await line.beginning)
+            beginning = await line.beginning
+            plan = reading_plan(beginning)
         except (WorkerDied, RemoteProtocolError) as error:
             raise FactoryFailed(f"{name} could not be built: {error}") from error
         except asyncio.CancelledError:
@@ -92,7 +101,7 @@ class WorkerHost:
         if isinstance(plan, Failed):
             worker.drop(line)
             raise _error_of(plan, FactoryFailed, ConfigurationError)
-        return WorkerHost(worker, line, plan, leave)
+        return WorkerHost(worker, line, plan, leave, reading_deadlines(beginning) if plan.tools else {})
 
     @property
     def plan(self) -> EnvironmentPlan:
@@ -122,6 +131,21 @@ class WorkerHost:
         if isinstance(about, Failed):
             raise _error_of(about)
         return about
+
+    async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, in its shapes; raises ``InvalidRequest`` too."""
+        offered = self._read(reading_offered, await self._line.ask(offer_frame(method, params)))
+        if isinstance(offered, Failed):
+            raise _error_of(offered, InvalidRequest)
+        return offered
+
+    def listen(self, sink: Callable[[Note], None]) -> None:
+        """Tell who listens to what is said during calls; it is called before the answer."""
+        self._line.on_note = lambda frame: sink(reading_note(frame))
+
+    def cancel_call(self) -> None:
+        """Ask the call that runs to end. It ends as a step, when it likes."""
+        self._line.say(cancel_frame(self._line.asked))
 
     async def snapshot(self) -> bytes:
         """The whole state of the environment."""

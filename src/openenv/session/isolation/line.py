@@ -9,8 +9,9 @@ from typing import cast
 
 from openenv.errors import RemoteProtocolError
 from openenv.session.isolation.death import WorkerDied
-from openenv.session.isolation.frames import HEAD, Frame
+from openenv.session.isolation.frames import HEAD, LARGEST_NOTE, NOTE, Frame
 from openenv.session.isolation.reader import FrameReader
+from openenv.session.notes import MOST_NOTES
 
 __all__ = ["Line"]
 
@@ -27,6 +28,9 @@ class Line(asyncio.BufferedProtocol):
 
     Attributes:
         beginning: What the worker says first, unasked.
+        asked: How many requests were sent.
+        on_note: Called with each note, which answers nothing; ``None``: nobody listens. It raises
+            ``RemoteProtocolError`` where a note cannot be read.
     """
 
     def __init__(self, on_broken: Callable[[str], None], on_end: Callable[[], None]) -> None:
@@ -39,6 +43,9 @@ class Line(asyncio.BufferedProtocol):
         self._over = False  # nothing more comes
         self._died: str | None = None
         self._is_final = False
+        self.asked = 0
+        self.on_note: Callable[[Frame], None] | None = None
+        self._noted = 0  # in this turn of the loop
         self.beginning = self._expect()  # from the start: it may come before anybody looks
 
     @property
@@ -49,6 +56,12 @@ class Line(asyncio.BufferedProtocol):
     def ask(self, frame: Frame) -> asyncio.Future[Frame]:
         """Send a request; the answer comes, or ``WorkerDied``."""
         answer = self._expect()
+        self.asked += 1
+        self.say(frame)
+        return answer
+
+    def say(self, frame: Frame) -> None:
+        """Send what is not answered."""
         kind, body = frame
         if self._transport is not None and not self._is_final:
             head = HEAD.pack(len(body), kind)
@@ -57,7 +70,6 @@ class Line(asyncio.BufferedProtocol):
                 self._transport.write(body)
             else:
                 self._transport.write(head + body)
-        return answer
 
     def _expect(self) -> asyncio.Future[Frame]:
         answer: asyncio.Future[Frame] = self._loop.create_future()
@@ -114,12 +126,34 @@ class Line(asyncio.BufferedProtocol):
             self._break(f"it sent what cannot be read ({error})")
             return
         for frame in frames:
+            if frame[0] == NOTE:
+                if not self._heard(frame):
+                    return
+                continue
             if not self._waiting:
                 self._break("it sent what was not asked for")
                 return
             answer = self._waiting.popleft()
             if not answer.done():
                 answer.set_result(frame)
+
+    def _heard(self, note: Frame) -> bool:
+        """Pass on a note; whether the worker is still to be trusted."""
+        if not self._noted:
+            self._loop.call_soon(self._next_turn)
+        self._noted += 1
+        try:
+            if len(note[1]) > LARGEST_NOTE:
+                raise RemoteProtocolError(f"a note of {len(note[1])} bytes is larger than {LARGEST_NOTE}")
+            if self.on_note is not None and self._noted <= MOST_NOTES:
+                self.on_note(note)
+        except RemoteProtocolError as error:
+            self._break(f"it sent what cannot be read ({error})")
+            return False
+        return True
+
+    def _next_turn(self) -> None:
+        self._noted = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

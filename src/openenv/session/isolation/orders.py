@@ -10,8 +10,22 @@ import msgspec
 from msgspec import Struct
 
 from openenv.session.isolation.reference import FactoryReference
+from openenv.session.spec import EnvironmentSpec
+from openenv.tools.modes import Mode
 
-__all__ = ["Ended", "Kill", "Limits", "Prepare", "Ready", "Refused", "Start", "receive", "receive_fd", "send"]
+__all__ = [
+    "Ended",
+    "Kill",
+    "Limits",
+    "Prepare",
+    "Ready",
+    "Refused",
+    "Start",
+    "Surroundings",
+    "receive",
+    "receive_fd",
+    "send",
+]
 
 _LARGEST = 128 * 1024
 
@@ -28,11 +42,32 @@ class Limits(Struct, frozen=True):
     cpu_s: int | None = None
 
 
+class Surroundings(Struct, frozen=True):
+    """What environments are given besides: see ``EnvironmentSpec``. It holds secrets."""
+
+    mode: Mode = "simulation"
+    credentials: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Surroundings(mode={self.mode!r}, credentials of {', '.join(self.credentials) or 'nothing'})"
+
+
 class Prepare(Struct, tag=True):
-    """To the fork server, once and first: import what is served."""
+    """To the fork server, once and first: import what is served.
+
+    Attributes:
+        reference: What that is.
+        limits: What its workers may use.
+        surroundings: What its environments are given; never on a command line.
+    """
 
     reference: FactoryReference
     limits: Limits
+    surroundings: Surroundings = Surroundings()
+
+    def load(self) -> EnvironmentSpec:
+        """Import and find the spec; raises as ``FactoryReference.load``."""
+        return self.reference.load().equipped(self.surroundings.mode, self.surroundings.credentials)
 
 
 class Start(Struct, tag=True):

@@ -11,6 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from openenv.errors import ConfigurationError
@@ -93,6 +94,7 @@ class FactoryReference(Struct, frozen=True):
         kind: Which of these.
         name: The name that is served.
         action, observation: The types that go with a factory, where its class does not tell them.
+        mounts: Outside MCP servers that are mounted in it besides.
     """
 
     target: ObjectReference
@@ -100,6 +102,7 @@ class FactoryReference(Struct, frozen=True):
     name: str
     action: ObjectReference | None = None
     observation: ObjectReference | None = None
+    mounts: tuple[dict[str, Any], ...] = ()
 
     @staticmethod
     def of(
@@ -116,13 +119,14 @@ class FactoryReference(Struct, frozen=True):
         Raises:
             ConfigurationError: Another process cannot find it; the message says why, and what to do.
         """
+        mounts = tuple(map(dict, spec.mounts))
         try:
-            return _by_factory(spec)
+            return msgspec.structs.replace(_by_factory(spec), mounts=mounts)
         except ConfigurationError as error:
             reason = error.message
         found = _by_app(spec, app_module, app, attribute)
         if found is not None:
-            return found
+            return msgspec.structs.replace(found, mounts=mounts)
         where = (
             "the app is made in the script that was run"
             if app_module == "__main__"
@@ -140,6 +144,10 @@ class FactoryReference(Struct, frozen=True):
         Raises:
             ConfigurationError: It is not there, or is another one.
         """
+        spec = self._found()
+        return spec.with_mounts(self.mounts) if self.mounts else spec
+
+    def _found(self) -> EnvironmentSpec:
         found = self.target.load()
         if self.kind == "factory":
             action = self.action.load() if self.action else None

@@ -7,7 +7,6 @@ import inspect
 import logging
 import os
 import socket
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
@@ -19,7 +18,7 @@ from openenv.session.hosted import HostedEnvironment, told
 from openenv.session.isolation.death import OVER_MEMORY
 from openenv.session.isolation.frames import (
     ABOUT,
-    HEAD,
+    OFFER,
     RESTORE,
     SNAPSHOT,
     Frame,
@@ -28,7 +27,8 @@ from openenv.session.isolation.frames import (
     reading_request,
     reply_frame,
 )
-from openenv.session.isolation.reader import FrameReader
+from openenv.session.isolation.tool_frames import offered_frame, reading_offer
+from openenv.session.isolation.ways import AwaitedWay, BlockingWay
 from openenv.session.placement import SpeedRecord
 from openenv.session.spec import EnvironmentSpec
 
@@ -54,7 +54,7 @@ def serve_session(way: socket.socket, spec: EnvironmentSpec) -> None:
     except MemoryError:  # not the environment's own, which is answered: there is too little left to answer
         _out_of_memory()
     except OpenEnvError as error:
-        way.sendall(_packed(reply_frame(error)))
+        BlockingWay(way).send(reply_frame(error))
     except OSError:
         log.debug("the server is gone, or has dropped the session", exc_info=True)
     finally:
@@ -79,18 +79,16 @@ def _built(spec: EnvironmentSpec) -> HostedEnvironment | None:
 
 
 def _serve(way: socket.socket, hosted: HostedEnvironment) -> None:
-    own = os.getpid()
-    reader, ready = FrameReader(), deque[Frame]()
-    way.sendall(_packed(built_frame(hosted.plan)))
+    own, line = os.getpid(), BlockingWay(way)
+    if hosted.plan.tools:
+        hosted.attend(line.note, line.is_cancelled)
+    line.send(built_frame(hosted.plan, hosted.deadlines()))
     closed = False
     while not closed:
-        while not ready:
-            count = way.recv_into(reader.space())
-            if not count:
-                hosted.close()
-                return
-            ready.extend(reader.filled(count))
-        frame = ready.popleft()
+        frame = line.next()
+        if frame is None:
+            hosted.close()
+            return
         try:
             asked, closed = _asked(hosted, frame)
             reply = _reply(frame, asked)
@@ -100,38 +98,47 @@ def _serve(way: socket.socket, hosted: HostedEnvironment) -> None:
             reply = reply_frame(_error(error))
         if os.getpid() != own:  # the environment forked, and this is the copy: the session is not its own
             os._exit(0)
-        _send(way, reply)
+        line.send(reply)
 
 
 async def _serve_awaited(way: socket.socket, spec: EnvironmentSpec) -> None:
-    loop, own = asyncio.get_running_loop(), os.getpid()
+    own = os.getpid()
     way.setblocking(False)
-    reader, ready = FrameReader(), deque[Frame]()
+    line = AwaitedWay(way)
     try:
         host = await LocalHost.build(spec, InlineLoopExecutor(SpeedRecord()))
     except OpenEnvError as error:
-        await loop.sock_sendall(way, _packed(reply_frame(error)))
+        await line.send(reply_frame(error))
+        line.close()
         return
-    await loop.sock_sendall(way, _packed(built_frame(host.plan)))
+    host.listen(line.note)
+    host.look, line.on_cancel = line.look, host.cancel_call
+    await line.send(built_frame(host.plan, host.deadlines))
     closed = False
     while not closed:
-        while not ready:
-            count = await loop.sock_recv_into(way, reader.space())
-            if not count:
-                await host.close()
-                return
-            ready.extend(reader.filled(count))
-        frame = ready.popleft()
+        frame = await line.next()
+        if frame is None:
+            await host.close()
+            break
         try:
             asked, closed = _asked(host, frame)
-            reply = _reply(frame, await asked)
+            reply = _reply(frame, await (_unwanted(host, asked) if line.is_unwanted else asked))
         except MemoryError:
             raise
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above; nobody but it cancels this task
             reply = reply_frame(_error(error))
         if os.getpid() != own:
             os._exit(0)
-        await loop.sock_sendall(way, _packed(reply))
+        await line.send(reply)
+    line.close()
+
+
+async def _unwanted(host: LocalHost, asked: Coroutine[Any, Any, Any]) -> Any:
+    """The answer to a call that was cancelled before it began."""
+    call = asyncio.ensure_future(asked)
+    await asyncio.sleep(0)
+    host.cancel_call()
+    return await call
 
 
 def _asked(host: HostedEnvironment | Host, frame: Frame) -> tuple[Any, bool]:
@@ -142,6 +149,8 @@ def _asked(host: HostedEnvironment | Host, frame: Frame) -> tuple[Any, bool]:
         return host.snapshot(), False
     if frame[0] == RESTORE:
         return host.restore(frame[1]), False
+    if frame[0] == OFFER:
+        return host.offer(*reading_offer(frame)), False
     match reading_request(frame):
         case Step() as request:
             return host.step(request), False
@@ -177,6 +186,8 @@ async def _closing_awaited(host: Host) -> Closed | OpenEnvError:
 def _reply(frame: Frame, answer: Any) -> Frame:
     if frame[0] == ABOUT:
         return about_frame(answer)
+    if frame[0] == OFFER:
+        return offered_frame(answer)
     if frame[0] in (SNAPSHOT, RESTORE):
         return frame[0], answer or b""
     if inspect.iscoroutine(answer):
@@ -192,15 +203,6 @@ def _error(error: BaseException) -> OpenEnvError:
     if isinstance(error, OpenEnvError):
         return error
     return ExecutionFailed(told(error), details={"exception": type(error).__name__})
-
-
-def _packed(frame: Frame) -> bytes:
-    kind, body = frame
-    return HEAD.pack(len(body), kind) + body
-
-
-def _send(way: socket.socket, frame: Frame) -> None:
-    way.sendall(_packed(frame))
 
 
 def _out_of_memory() -> NoReturn:

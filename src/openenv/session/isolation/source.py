@@ -46,9 +46,13 @@ class WorkerSource:
         Raises:
             ConfigurationError: Another process cannot find it; the message says why, and what to do.
         """
+        from openenv.session.isolation.orders import Surroundings
         from openenv.session.isolation.reference import FactoryReference
         from openenv.session.isolation.supervisor import Supervisor  # here: most servers have none
 
         reference = FactoryReference.of(self.spec, self.module, self.app, self.attribute)
-        options = self.options
-        return Supervisor(reference, options.sessions_per_worker, options.memory_bytes, options.cpu_s)
+        options, spec = self.options, self.spec
+        surroundings = Surroundings(spec.mode, dict(spec.credentials))
+        return Supervisor(
+            reference, options.sessions_per_worker, options.memory_bytes, options.cpu_s, surroundings=surroundings
+        )

@@ -10,7 +10,7 @@ from openenv.errors import ConfigurationError, FactoryFailed, OpenEnvError, Sess
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.forkserver import ForkServer, WorkerProcess
 from openenv.session.isolation.host import WorkerHost
-from openenv.session.isolation.orders import Limits, Prepare
+from openenv.session.isolation.orders import Limits, Prepare, Surroundings
 from openenv.session.isolation.reference import FactoryReference
 
 __all__ = ["Supervisor"]
@@ -30,6 +30,7 @@ class Supervisor:
         memory_bytes: Memory that a worker may use beyond what it has at its start; an allocation beyond raises
             ``MemoryError`` in the environment. It is address space that counts, also where nothing is written to it.
         cpu_s: Processor time that a worker may use in its life, in whole seconds; it is killed after that.
+        surroundings: What environments are given besides.
 
     Attributes:
         restarts: How many workers died without having been told to end, and fork servers likewise.
@@ -44,6 +45,8 @@ class Supervisor:
         sessions_per_worker: int = 1,
         memory_bytes: int | None = None,
         cpu_s: int | None = None,
+        *,
+        surroundings: Surroundings = Surroundings(),  # noqa: B008 - it cannot change
     ) -> None:
         for name, given in (
             ("sessions_per_worker", sessions_per_worker),
@@ -53,7 +56,7 @@ class Supervisor:
             if given is not None and (not isinstance(given, int) or given < 1):
                 raise ConfigurationError(f"{name} must be a whole number above 0, not {given!r}")
         self.restarts = 0
-        self._prepare = Prepare(reference, Limits(memory_bytes, cpu_s))
+        self._prepare = Prepare(reference, Limits(memory_bytes, cpu_s), surroundings)
         self._per_worker = sessions_per_worker
         self._starting: asyncio.Task[ForkServer] | None = None
         self._spare: WorkerProcess | None = None

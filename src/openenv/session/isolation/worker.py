@@ -9,7 +9,8 @@ import socket
 import sys
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import msgspec
@@ -89,10 +90,23 @@ class _Worker:
             way.close()
 
 
-def command_of(descriptor: int, server: int, number: int, prepare: Prepare) -> list[str]:
-    """The command that starts a worker without forking: its end of its control socket, then as in ``begin``."""
-    encoded = msgspec.json.encode(prepare).decode()
-    return command(__name__, str(descriptor), str(server), str(number), encoded)
+def command_of(descriptor: int, server: int, number: int, told: int) -> list[str]:
+    """The command that starts a worker without forking: its end of its control socket, then as in ``begin``, and the
+    descriptor of ``told_privately``."""
+    return command(__name__, str(descriptor), str(server), str(number), str(told))
+
+
+@contextmanager
+def told_privately(prepare: Prepare) -> Iterator[int]:
+    """A descriptor, for a process that is started now, from which it reads what to do: others can read its command."""
+    descriptor = os.memfd_create("openenv", 0)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(msgspec.json.encode(prepare))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def main() -> NoReturn:
@@ -101,9 +115,10 @@ def main() -> NoReturn:
     begin(server, number)
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
-    prepare = msgspec.json.decode(sys.argv[4], type=Prepare)
+    with open(int(sys.argv[4]), "rb") as file:
+        prepare = msgspec.json.decode(file.read(), type=Prepare)
     try:
-        spec = prepare.reference.load()
+        spec = prepare.load()
     except BaseException:  # noqa: BLE001 - whatever the author's module raises, also sys.exit
         traceback.print_exc()
         os._exit(1)

@@ -22,7 +22,7 @@ from openenv.session.hosted import told
 from openenv.session.isolation.boot import die_with
 from openenv.session.isolation.offspring import Offspring, children, kill_group
 from openenv.session.isolation.orders import Ended, Kill, Order, Prepare, Ready, Refused, Start, receive, send
-from openenv.session.isolation.worker import begin, command_of, work
+from openenv.session.isolation.worker import begin, command_of, told_privately, work
 from openenv.session.spec import EnvironmentSpec
 from openenv.settings import inherited
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _loaded(prepare: Prepare) -> EnvironmentSpec:
     try:
-        return prepare.reference.load()
+        return prepare.load()
     except OpenEnvError:
         raise
     except BaseException as error:  # whatever the author's module raises, also sys.exit
@@ -144,8 +144,9 @@ class _Zygote:
 
     def _spawn(self, number: int, control: socket.socket) -> int:
         control.set_inheritable(True)
-        command = command_of(control.fileno(), os.getpid(), number, self._prepare)
-        return os.posix_spawn(command[0], command, inherited(), setsigdef=_OWN_SIGNALS)
+        with told_privately(self._prepare) as descriptor:
+            command = command_of(control.fileno(), os.getpid(), number, descriptor)
+            return os.posix_spawn(command[0], command, inherited(), setsigdef=_OWN_SIGNALS)
 
     def _reap(self) -> None:
         """Take note of workers that ended, after ending what is left of them."""

@@ -9,7 +9,7 @@ from openenv import ActionInvalid, ConfigurationError, Environment, EnvironmentM
 from openenv.sandbox import Limits, choose
 from openenv_coding.models import CodingAction, CodingObservation, CodingState, Image
 from openenv_coding.server import frames
-from openenv_coding.server.interpreter import Interpreter, Progress
+from openenv_coding.server.interpreter import Interpreter, Link, Progress
 
 __all__ = ["CodingEnvironment"]
 
@@ -47,6 +47,9 @@ class CodingEnvironment(Environment[CodingAction, CodingObservation, CodingState
 
     SUPPORTS_CONCURRENT_SESSIONS = True
     REQUIRES_SINGLE_THREAD_EXECUTOR = True  # steps wait: never in the server's own thread
+
+    link: Link | None = None
+    """Tools that the code may call; set before the first reset."""
 
     def __init__(
         self,
@@ -176,7 +179,7 @@ class CodingEnvironment(Environment[CodingAction, CodingObservation, CodingState
 
     def _start(self) -> Interpreter:
         chars, _, image_bytes = self._shown
-        return Interpreter(self._sandbox, self._limits, 4 * chars + image_bytes + _MARGIN)
+        return Interpreter(self._sandbox, self._limits, 4 * chars + image_bytes + _MARGIN, self.link)
 
     def _begin(self) -> None:
         """Put a fresh interpreter to work, the spare one if there is one."""

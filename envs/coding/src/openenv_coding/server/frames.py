@@ -3,6 +3,9 @@
 A request is one byte of kind, the token, four bytes of length and the body. An answer is four bytes of length, the
 token of its request and fields of four bytes of length and a content each. Numbers are unsigned and big-endian. The
 interpreter's side of it is ``inside``; whatever comes from there is not trusted.
+
+Where code may call tools (``inside_tools``), any number of calls come before the answer to ``run``. A call looks like
+an answer whose fields are ``call``, the name of the tool and its arguments as JSON; the host sends a ``Reply`` to each.
 """
 
 from __future__ import annotations
@@ -12,12 +15,17 @@ from dataclasses import dataclass
 __all__ = [
     "CUT_OFF",
     "HELLO",
+    "RUN",
     "TOKEN_BYTES",
     "Broken",
+    "Called",
     "Ran",
+    "Reply",
     "Request",
     "begin",
     "fields_of",
+    "offer",
+    "plug",
     "run",
     "settle",
     "tests",
@@ -30,7 +38,11 @@ HELLO = bytes(TOKEN_BYTES)
 CUT_OFF = 113
 """Exit code of an interpreter that cannot answer because the code has closed its descriptors."""
 
+RUN = b"R"
+"""Kind of the request that runs the code of a step."""
+
 _NUMBERS = 5
+_CALL = b"call"
 
 
 class Broken(Exception):
@@ -56,7 +68,7 @@ def begin(max_value_chars: int, max_images: int, max_image_bytes: int, seed: int
 
 def run(step: int, code: str) -> Request:
     """Run the code of a step."""
-    return Request(b"R", step.to_bytes(4, "big") + code.encode("utf-8", "surrogatepass"))
+    return Request(RUN, step.to_bytes(4, "big") + code.encode("utf-8", "surrogatepass"))
 
 
 def tests(code: str) -> Request:
@@ -67,6 +79,16 @@ def tests(code: str) -> Request:
 def settle() -> Request:
     """Wait until the interrupt that was sent has arrived, or a second at most."""
     return Request(b"S")
+
+
+def plug(code: bytes) -> Request:
+    """Let code call tools: ``inside_tools``, compiled. There is no answer."""
+    return Request(b"P", code)
+
+
+def offer(tools: str) -> Request:
+    """The tools that there are now, as ``linking`` writes them. There is no answer."""
+    return Request(b"O", tools.encode())
 
 
 def fields_of(body: bytes, token: bytes) -> list[bytes]:
@@ -85,6 +107,53 @@ def fields_of(body: bytes, token: bytes) -> list[bytes]:
         fields.append(body[at + 4 : end])
         at = end
     return fields
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call from inside.
+
+    Attributes:
+        name: Of the tool.
+        arguments: JSON, which nobody has looked at.
+    """
+
+    name: str
+    arguments: bytes
+
+    @staticmethod
+    def of(fields: list[bytes]) -> Called | None:
+        """Read the fields; ``None``: they are those of an answer."""
+        if len(fields) != 3 or fields[0] != _CALL:
+            return None
+        return Called(fields[1].decode(errors="replace"), fields[2])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a call.
+
+    Attributes:
+        body: What the tool returned, as JSON; or why it failed.
+        failed: Which of the two.
+    """
+
+    body: str
+    failed: bool = False
+
+    def request(self, tools: str, *, is_late: bool) -> Request:
+        """The frame.
+
+        Args:
+            tools: The tools that there are now, if they are others than before; else empty.
+            is_late: Whether the time is up, so that an interrupt is on its way.
+        """
+        fields = (
+            b"\2" if is_late else b"\0" if self.failed else b"\1",
+            self.body.encode("utf-8", "replace"),
+            tools.encode(),
+        )
+        return Request(b"A", b"".join(len(field).to_bytes(4, "big") + field for field in fields))
 
 
 @dataclass(frozen=True)

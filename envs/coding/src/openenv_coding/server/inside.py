@@ -50,6 +50,7 @@ class Interpreter:
         self.active = False
         self.interrupts = 0
         self.flags = 0
+        self.desk: Any = None  # of ``inside_tools``, where code may call tools
         self.max_value = self.max_images = self.max_image_bytes = 0
         main = types.ModuleType("__main__")
         main.__dict__["__builtins__"] = __import__("builtins")
@@ -67,7 +68,7 @@ class Interpreter:
     def on_interrupt(self, number: int, frame: object) -> None:
         """Raise KeyboardInterrupt in code, and nowhere else."""
         self.interrupts += 1
-        if self.active and getpid() == self.pid:
+        if self.active and getpid() == self.pid and not (self.desk is not None and self.desk.talking):
             raise KeyboardInterrupt
 
     def restore_streams(self) -> None:
@@ -239,9 +240,19 @@ class Interpreter:
             if kind == b"B":
                 self._begin(body)
                 self.send(token)
+            elif kind == b"P":
+                scope: dict[str, Any] = {"__name__": "openenv_inside_tools", "__builtins__": __builtins__}
+                exec(__import__("marshal").loads(body), scope)  # noqa: S102 - of the host
+                self.desk = scope["Desk"](self)
+            elif kind == b"O":
+                self.desk.offer(body.decode())
             elif kind == b"R":
+                if self.desk is not None:
+                    self.desk.open(token)
                 step, source = int.from_bytes(body[:4], "big"), body[4:].decode("utf-8", "surrogatepass")
                 code, value, length, images, dropped = self.run(source, f"<step {step}>")
+                if self.desk is not None:
+                    self.desk.shut()
                 seen = self.interrupts > 0
                 numbers = (code, value is not None, length, dropped, seen)
                 self.send(token, *(int(n).to_bytes(8, "big") for n in numbers), value or b"", *images)

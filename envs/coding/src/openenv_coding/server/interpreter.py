@@ -13,13 +13,14 @@ import time
 from enum import Enum
 from pathlib import Path
 from types import CodeType
+from typing import Protocol
 
 from openenv.errors import RuntimeFailure
 from openenv.sandbox import Ended, Limits, Sandbox, python_paths
 from openenv_coding.server.capture import Capture
-from openenv_coding.server.frames import HELLO, TOKEN_BYTES, Request, fields_of
+from openenv_coding.server.frames import HELLO, RUN, TOKEN_BYTES, Broken, Called, Reply, Request, fields_of, offer, plug
 
-__all__ = ["Interpreter", "Progress"]
+__all__ = ["Interpreter", "Link", "Progress"]
 
 # Reads the code of ``inside`` from standard input, which is a socket, and gives it builtins of its own.
 _BOOT = """\
@@ -48,6 +49,7 @@ _START_S = 60.0
 _LAST_WORDS_S = 1.0
 _PIECE = 1 << 18
 _STDERR_SHOWN = 2000
+_LOOK_S = 0.1
 
 
 class Progress(Enum):
@@ -60,6 +62,19 @@ class Progress(Enum):
     """The interpreter is gone, or will not answer any more."""
 
 
+class Link(Protocol):
+    """What code may call. It is asked on the thread that sees a request through."""
+
+    def tools(self) -> str:
+        """The tools that there are now, as ``frames.offer`` takes them."""
+
+    def call(self, called: Called) -> Reply:
+        """Make a call from inside, and tell what came of it."""
+
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for the step any more."""
+
+
 class Interpreter:
     """A fresh interpreter; it starts while the caller does something else, and runs one request at a time.
 
@@ -67,12 +82,14 @@ class Interpreter:
         sandbox: Where it is started.
         limits: What it may take.
         max_answer_bytes: Longest answer that makes sense.
+        link: Tools that its code may call, if any.
 
     Raises:
         RuntimeFailure: The sandbox could not be set up.
     """
 
-    def __init__(self, sandbox: Sandbox, limits: Limits, max_answer_bytes: int) -> None:
+    def __init__(self, sandbox: Sandbox, limits: Limits, max_answer_bytes: int, link: Link | None = None) -> None:
+        self._link, self._offered, self._is_cancelled = link, "", True
         self._max_answer_bytes = max_answer_bytes
         self._control, theirs = socket.socketpair()
         self._out, out = os.pipe2(os.O_CLOEXEC)
@@ -98,7 +115,7 @@ class Interpreter:
         self._control.setblocking(False)
         os.set_blocking(self._out, False)
         os.set_blocking(self._err, False)
-        self._sending = bytearray(_inside())
+        self._sending = bytearray(len(_compiled("inside")).to_bytes(4, "big") + _compiled("inside"))
         self._received = bytearray()
         self._token = HELLO
         self.capture(4096, 4096)
@@ -123,7 +140,14 @@ class Interpreter:
     def ask(self, request: Request) -> None:
         """Send a request; ``progress`` sees it through."""
         self._token = secrets.token_bytes(TOKEN_BYTES)
-        self._sending = bytearray(request.encode(self._token))
+        self._is_cancelled = request.kind != RUN  # nothing else is worth an interrupt
+        self._sending = bytearray()
+        if self._link is not None:
+            if not self._offered:
+                self._sending += plug(_compiled("inside_tools")).encode(HELLO)
+            if tools := self._news():
+                self._sending += offer(tools).encode(HELLO)
+        self._sending += request.encode(self._token)
         self._received.clear()
 
     def progress(self, timeout_s: float) -> Progress:
@@ -175,10 +199,11 @@ class Interpreter:
         if process >= 0:
             poller.register(process, select.POLLIN)
         while True:
-            if self._complete():
+            if self._complete() and not self._has_called(deadline):
                 return Progress.ANSWERED
             poller.register(control, select.POLLIN | (select.POLLOUT if self._sending else 0))
-            ready = poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            left_s = max(0.0, deadline - time.monotonic())
+            ready = poller.poll((left_s if self._link is None else min(left_s, _LOOK_S)) * 1000)
             for descriptor, events in ready:
                 if descriptor in (self._out, self._err):
                     if not self._read(descriptor):
@@ -188,8 +213,39 @@ class Interpreter:
                         return Progress.LOST
                 elif self._process.poll() is not None:
                     return Progress.LOST
-            if not self._complete() and time.monotonic() >= deadline:
+            if not self._complete() and (time.monotonic() >= deadline or self._is_given_up()):
                 return Progress.LATE
+
+    def _has_called(self, deadline: float) -> bool:
+        """Whether what came is a call; then it is answered by now."""
+        if self._link is None:
+            return False
+        try:
+            called = Called.of(self.fields())
+        except Broken:  # which the owner finds too
+            called = None
+        if called is None:
+            return False
+        self._received.clear()
+        reply = self._link.call(called)
+        is_late = time.monotonic() >= deadline
+        self._sending += reply.request(self._news(), is_late=is_late).encode(self._token)
+        return True
+
+    def _news(self) -> str:
+        """The tools that there are now, if they are others than the interpreter was told; empty if not."""
+        tools = "" if self._link is None else self._link.tools()
+        if tools == self._offered:
+            return ""
+        self._offered = tools
+        return tools
+
+    def _is_given_up(self) -> bool:
+        """Whether nobody waits any more; told once for each request, for the end takes time too."""
+        if self._link is None or self._is_cancelled or not self._link.is_cancelled():
+            return False
+        self._is_cancelled = True
+        return True
 
     def _complete(self) -> bool:
         return len(self._received) >= 4 and len(self._received) - 4 == int.from_bytes(self._received[:4], "big")
@@ -236,9 +292,8 @@ class Interpreter:
 
 
 @functools.cache
-def _inside() -> bytes:
-    """The code of ``inside``, compiled, behind its length: this Python is the one inside."""
-    source = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+def _compiled(name: str) -> bytes:
+    """The code of a module beside this one, as ``marshal`` writes it: this Python is the one inside."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     code: CodeType = compile(source, "<interpreter>", "exec", dont_inherit=True)
-    data = marshal.dumps(code)
-    return len(data).to_bytes(4, "big") + data
+    return marshal.dumps(code)

@@ -1,0 +1,62 @@
+"""A way to one outside server, over which requests go one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from openenv.mcp.happenings import Answer, Asked, InputWanted, Opened, Refused, Told
+from openenv.mcp.messages import METHOD_NOT_FOUND, McpError
+from openenv.version import __version__
+
+__all__ = ["CAPABILITIES", "CLIENT_INFO", "MAX_MESSAGE_BYTES", "QUESTIONS", "Link", "Listener", "Outcome"]
+
+CLIENT_INFO = {"name": "openenv", "version": __version__}
+CAPABILITIES: dict[str, Any] = {"elicitation": {}, "sampling": {}}
+"""What is declared. Roots are not: servers would take those of a caller that has none for their own."""
+
+QUESTIONS = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
+"""What a server may ask, and what its caller has to be able to."""
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+
+Outcome = Answer | Refused | InputWanted
+
+
+class Listener:
+    """Who hears what a server says while it works on a request; this one hears nothing."""
+
+    async def asked(self, asked: Asked) -> dict[str, Any] | McpError:
+        """The answer to a question."""
+        return McpError(METHOD_NOT_FOUND, f"nobody here answers {asked.method}")
+
+    def told(self, told: Told) -> None:
+        """Take a notification."""
+
+
+class Link(Protocol):
+    """One connection. All of it happens in the background's loop.
+
+    Attributes:
+        opened: What is known of the server.
+    """
+
+    opened: Opened
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], listener: Listener, *, input_schema: dict[str, Any] | None = None
+    ) -> Outcome:
+        """Ask something. If it is cancelled, so is the request.
+
+        Raises:
+            ToolsetUnavailable: The server is not there any more, or breaks the protocol.
+        """
+
+    async def retry(self, wanted: InputWanted, responses: dict[str, dict[str, Any]], listener: Listener) -> Outcome:
+        """Ask it again with answers, as ``request``."""
+
+    async def is_alive(self) -> bool:
+        """Whether the server can be asked still, as far as that is known."""
+
+    async def close(self) -> None:
+        """End it and everything that it holds."""

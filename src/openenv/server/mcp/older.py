@@ -1,0 +1,240 @@
+"""The older era over HTTP: POST asks, GET listens, DELETE ends, and an ``Mcp-Session-Id`` ties them together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from openenv.mcp.capabilities import server_capabilities
+from openenv.mcp.headers import check_older_version
+from openenv.mcp.messages import (
+    INVALID_REQUEST,
+    McpError,
+    Message,
+    Notification,
+    Request,
+    Response,
+    notification_bytes,
+    result_bytes,
+)
+from openenv.mcp.older import OlderSession
+from openenv.mcp.stateless import ASKING_METHODS
+from openenv.mcp.versions import Era
+from openenv.server.exchange import Scope
+from openenv.server.mcp.answering import OFFERED, NotAnswered, answer, askable, call_of, notification_of
+from openenv.server.mcp.clients import Client, Clients
+from openenv.server.mcp.doors import Doors
+from openenv.server.mcp.posts import Final, Post, deliver, final_error
+from openenv.server.mcp.streams import Stream
+from openenv.session import Call, Session
+from openenv.tools import Changed, Note
+
+__all__ = ["OlderEra"]
+
+_ASK_S = 600.0
+"""Seconds that a client's user or model is given for an answer."""
+
+
+class OlderEra:
+    """Serves clients that begin with ``initialize``.
+
+    Args:
+        doors: Finds their sessions.
+        server_info: Name and version of what is served.
+    """
+
+    def __init__(self, doors: Doors, server_info: Mapping[str, Any]) -> None:
+        self._doors = doors
+        self._server_info = dict(server_info)
+        self._clients = Clients(doors.end)
+
+    async def begin(self, post: Post, request: Request, session: Session | None) -> None:
+        """Answer an ``initialize``.
+
+        Args:
+            post: What was sent.
+            request: The same, read.
+            session: The one that the URL or the token names; ``None``: the client gets one of its own.
+        """
+        core = OlderSession()
+        core.check(request)
+        OlderSession().initialize(request, self._server_info, {}, None)  # what cannot be agreed on opens no session
+        is_alone = session is None
+        if session is None:
+            session = await self._doors.fresh(post.scope)
+        self._doors.asked(session)
+        try:
+            about = await session.offer("about", {})
+            result = core.initialize(
+                request,
+                self._server_info,
+                server_capabilities(about.get("capabilities", {}), Era.OLDER),
+                about.get("instructions"),
+            )
+        except BaseException:
+            if is_alone:
+                self._doors.end(session)
+            raise
+        client = self._clients.begin(session, core, is_alone=is_alone)
+        await post.json(result_bytes(request.id, result), 200, [_id_header(client)])
+
+    def client(self, post: Post, session: Session) -> Client:
+        """The client that a request is of.
+
+        Raises:
+            McpError: It says of none that is known (404), or of none at all (400).
+        """
+        if post.headers.session_id is None:
+            raise McpError(INVALID_REQUEST, "Missing Mcp-Session-Id: begin with 'initialize'")
+        check_older_version(post.headers)
+        self._doors.asked(session)
+        return self._clients.find(session, post.headers.session_id, post.headers.version)
+
+    async def post(self, post: Post, message: Message, client: Client) -> None:
+        """Take what a client says after its ``initialize``."""
+        if isinstance(message, Request):
+            await self._request(post, message, client)
+            return
+        if isinstance(message, Notification):
+            cancelled = client.core.notified(message)
+            if cancelled is not None:
+                client.gives_up(cancelled)
+                if (call := client.running.get(cancelled)) is not None:
+                    client.session.cancel_call(call)
+        else:
+            _take(client, message)
+        await post.json(b"", 202)
+
+    async def listen(self, post: Post, client: Client) -> None:
+        """Carry what is no answer, or go on with an answer that was cut off, until the client hangs up."""
+        if not post.headers.takes_events:
+            raise McpError(INVALID_REQUEST, "Accept must allow text/event-stream", http_status=406)
+        after = post.headers.last_event_id
+        headers = [_id_header(client)]
+        stream = None if after is None else client.stream_of(after)
+        if stream is not None and stream.kept(after) is not None and stream is not client.standing:
+            await stream.carry(post.receive, post.send, headers, after)
+            client.carried(stream)
+            return
+        if stream is None or stream is not client.standing or stream.kept(after) is None:
+            stream = client.stand()
+        stop = client.session.watch(partial(self._changed, post.scope, client, stream))
+        self._doors.hold(client.session)
+        try:
+            await stream.carry(post.receive, post.send, headers, after)
+        finally:
+            self._doors.let_go(client.session)
+            stop()
+
+    async def end(self, post: Post, client: Client) -> None:
+        """The client has ended its MCP session, and with it the session that was opened for it."""
+        for call in client.running.values():
+            client.session.cancel_call(call)
+        self._clients.end(client)
+        if client.is_alone:
+            await self._doors.ended(client.session)
+        await post.json(b"", 200)
+
+    def _changed(self, scope: Scope, client: Client, stream: Stream, news: object) -> None:
+        """Tell a client what it wants to know of."""
+        if isinstance(news, Changed):
+            notification = notification_of(news, None)
+            if notification is not None and client.core.wants(notification):
+                stream.offer(notification_bytes(notification.method, notification.params))
+        elif self._doors.shuts_out(scope, client.session, news):
+            stream.end()
+
+    async def _request(self, post: Post, request: Request, client: Client) -> None:
+        stream = client.new_stream()
+        call = call_of(client.session)
+        if request.method == "tools/call":
+            client.running[request.id] = call
+        run = self._final(request, client, stream, call)
+        # who can be asked is asked on the stream while the request runs
+        may_ask = request.method in ASKING_METHODS and askable(client.core.client_capabilities)
+        is_quick = client.session.answers_at_once and not may_ask
+        client.goes_on(await deliver(post, stream, run, headers=[_id_header(client)], is_quick=is_quick))
+        client.carried(stream)
+
+    async def _final(self, request: Request, client: Client, stream: Stream, call: Call) -> Final:
+        try:
+            client.core.check(request)
+            return result_bytes(request.id, await self._answer(request, client, stream, call)), 200
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, the client waits
+            return final_error(error, request.id, lambda known: 404 if known.http_status == 404 else 200)
+        finally:
+            if client.running.get(request.id) is call:  # a client may use an id twice
+                del client.running[request.id]
+
+    async def _answer(self, request: Request, client: Client, stream: Stream, call: Call) -> dict[str, Any]:
+        match request.method:
+            case "ping":
+                return {}
+            case "logging/setLevel":
+                return client.core.set_level(request)
+            case "resources/subscribe" | "resources/unsubscribe":
+                return client.core.subscribe(request)
+            case method if method in OFFERED or method == "tools/call":
+                return await answer(client.session, request, _Way(client, request, stream), call)
+        return client.core.initialize(request, self._server_info, {}, None)  # which says that it has begun
+
+
+class _Way:
+    """The way to a client while one of its requests runs."""
+
+    era = Era.OLDER
+
+    def __init__(self, client: Client, request: Request, stream: Stream) -> None:
+        self.inputs: dict[str, Any] = {}
+        self.capabilities = askable(client.core.client_capabilities)
+        self._client, self._stream, self._request_id = client, stream, request.id
+        token = request.meta.get("progressToken")
+        self._progress_token = token if isinstance(token, int | str) else None
+
+    def heard(self, note: Note) -> None:
+        if isinstance(note, Changed) and self._client.standing is not None:
+            return  # it is told there
+        notification = notification_of(note, self._progress_token)
+        if notification is not None and self._client.core.wants(notification):
+            self._stream.offer(notification_bytes(notification.method, notification.params))
+
+    async def ask(self, requests: Mapping[str, Any], missing: Mapping[str, Any]) -> dict[str, Any]:
+        if missing:
+            raise NotAnswered(f"This tool needs a client that declares: {', '.join(missing)}")
+        loop = asyncio.get_running_loop()
+        asked: dict[str, asyncio.Future[object]] = {}
+        ids = []
+        for name, one in requests.items():
+            asked[name] = loop.create_future()
+            question, data = self._client.core.ask(one["method"], one["params"], asked[name])
+            ids.append(question)
+            self._stream.put(data)
+        self._client.waiting.update(dict.fromkeys(asked.values(), self._request_id))
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return {name: _content(await future) for name, future in asked.items()}
+        except (TimeoutError, asyncio.CancelledError):
+            raise NotAnswered("The client did not answer what the tool asked.") from None
+        finally:
+            for future in asked.values():
+                self._client.waiting.pop(future, None)
+            for question in ids:
+                self._client.core.withdraw(question)
+
+
+def _take(client: Client, response: Response) -> None:
+    found = client.core.answered(response)
+    if found is not None and isinstance(found.about, asyncio.Future) and not found.about.done():
+        found.about.set_result(found.result if found.error is None else found.error)
+
+
+def _content(answered: object) -> Any:
+    if isinstance(answered, McpError):
+        raise NotAnswered(f"The client refused what the tool asked: {answered.message}")
+    return answered
+
+
+def _id_header(client: Client) -> tuple[bytes, bytes]:
+    return b"mcp-session-id", client.id.encode()
