@@ -130,5 +130,5 @@ def test_mcp_costs_nothing_to_a_server_that_is_not_asked_for_it(is_asked: bool) 
     requests = [*PLAYS, GREETS] if is_asked else PLAYS
     code = PLAYED.replace("REQUESTS", repr(requests))
     found = {name for name in loaded(f"{code}\nasyncio.run(main())") if name.startswith(OF_MCP)}
-    found.discard("openenv.tools.modes")
+    found -= {"openenv.tools.marking", "openenv.tools.modes"}  # a few names and no more
     assert bool(found) == is_asked, sorted(found)

@@ -15,7 +15,7 @@ from openenv.testing import EnvironmentContract
 from openenv.tools import CallToolAction, ListToolsAction, Progressed, tool
 from openenv_coding import CodingAction
 from openenv_coding.server.calls import Kept
-from openenv_coding.server.linking import function_names, offered
+from openenv_coding.server.linking import listed, offered
 
 
 @BOTH
@@ -156,7 +156,7 @@ def test_long_records_are_cut(shops: Callable[..., Player]) -> None:
     assert 10 < len(data["calls"]) < 99
     assert len(data["calls"]) + data["calls_left_out"] == 99
     assert len(json.dumps(data["calls"])) < 2100
-    assert len(player.environment.calls) == len(data["calls"]) + 1, "what is left out is not kept"
+    assert len(player.environment.code_calls) == len(data["calls"]) + 1, "what is left out is not kept"
 
 
 @BOTH
@@ -240,13 +240,12 @@ def test_output_is_caught_for_each_by_itself(shops: Callable[..., Player], capsy
 
 
 def test_names_of_functions_are_names() -> None:
-    names = ["a", "a-b", "a.b", "a_b", "1a", "class", "list_tools", "größe"]
-    found = function_names(names)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
-    assert all(one.isidentifier() for one in found.values())
-    assert found["a"] == "a"
-    assert not {"class", "list_tools"} & set(found.values())
+    names = ["a-b", "a_b", "class", "list_tools", "ToolError"]
+    told = json.loads(offered([{"name": name} for name in names], 10))["tools"]
+    assert [one["function"] for one in told] == ["a_b_2", "a_b", "class_", "list_tools_", "ToolError_"]
+    assert [one.get("function") for one in listed([{"name": name} for name in names])] == [
+        "a_b_2", None, "class_", "list_tools_", "ToolError_",
+    ]  # fmt: skip
 
 
 def test_a_schema_cannot_put_code_into_a_function() -> None:
@@ -319,7 +318,7 @@ def test_code_that_calls_for_ever_does_not_fill_the_memory_of_the_host(shops: Ca
     most: list[int] = []
 
     def echo(self: Any, text: str) -> str:
-        most.append(len(json.dumps(self.calls[:-1])))
+        most.append(len(json.dumps(self.code_calls[:-1])))
         return text
 
     seen = shops(echo=tool(echo)).run("for _ in range(20):\n    echo('x' * 500_000)")

@@ -56,6 +56,13 @@ def test_time_is_up_within_a_call(shops: Callable[..., Player]) -> None:
     assert player.value("price('rug')") == "700"
 
 
+@BOTH
+def test_a_call_has_no_more_time_than_the_environment_gives(shops: Callable[..., Player]) -> None:
+    code = "import time\nbegan = time.monotonic()\nwhile time.monotonic() - began < 5: price('rug')"
+    seen = shops(code_timeout_s=0.5).run(code, timeout_s=60)
+    assert seen.result["structured_content"]["timed_out"]
+
+
 @SANDBOX
 def test_the_interpreter_dies(shop: Player) -> None:
     seen = shop.run("buy('rug')\nimport os\nos._exit(3)")

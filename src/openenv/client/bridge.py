@@ -62,7 +62,7 @@ class _Left(NamedTuple):
     heard: bool
 
 
-_SHOW_A_TOKEN = "; give --token, or set OPENENV_TOKEN"
+_LET_IN = "; give --token, or set OPENENV_TOKEN"
 _OTHER_SERVER = "; is it the URL of an OpenEnv server?"
 
 
@@ -215,7 +215,7 @@ class Bridge:
             told = answer.error.message
         if status >= 400:
             is_mcp = isinstance(answer, Response) and answer.error is not None
-            remedy = _SHOW_A_TOKEN if status == 401 else "" if is_mcp else _OTHER_SERVER
+            remedy = _LET_IN if status == 401 else "" if is_mcp else _OTHER_SERVER
             self._tell_people(f"{self._url} answers HTTP {status}: {told}{remedy}")
         if isinstance(answer, Response) and answer.error is not None:
             return answer.error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import re
+import keyword
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from openenv.environment.tool_calls import bound
 from openenv.environment.toolbox import Found
 from openenv.tools import Tool, ToolContext
+from openenv.tools.identifiers import function_names
 
 __all__ = ["code_functions"]
 
@@ -28,8 +29,10 @@ def code_functions(
         context: What tools are given that take one.
     """
     made: dict[str, Callable[..., Any]] = {}
-    for found in tools:
-        name = _identifier(found.tool.name)
+    there = list(tools)
+    names = function_names(found.tool.name for found in there)
+    for found in there:
+        name = names[found.tool.name]
         make = _awaited if found.tool.function is None or found.tool.is_async else _called
         signature = _signature(found)
         function = make(environment, found, _Notes(found, signature, calls), context)
@@ -121,7 +124,7 @@ def _signature(found: Found) -> inspect.Signature:
                     default=inspect.Parameter.empty if name in required else None,
                 )
                 for name in _names(tool)
-                if name.isidentifier()
+                if name.isidentifier() and not keyword.iskeyword(name)
             ]
         )
     own = inspect.signature(tool.function)
@@ -134,8 +137,3 @@ def _names(tool: Tool) -> list[str]:
     """The arguments of a tool by its schema, those that it must have first."""
     schema = tool.input_schema
     return sorted(schema.get("properties", {}), key=lambda name: name not in schema.get("required", ()))
-
-
-def _identifier(name: str) -> str:
-    clean = re.sub(r"\W", "_", name)
-    return f"_{clean}" if clean[:1].isdigit() else clean

@@ -48,7 +48,7 @@ def lists_of(environment: Any) -> dict[str, Any]:
     offered, toolbox = _offered(environment), book_of(environment).toolbox
     lists: dict[str, Any] = {"tools": toolbox.version}
     if toolbox.can_change:
-        there = toolbox.there(environment, environment.mode)
+        there = toolbox.there(environment, environment.serving_mode)
         lists["tools"] = toolbox.version, [found.tool.name for found in there]
     if toolbox.toolsets:  # which may have other tools, or others of the same names, after a reset
         lists["tools"] = lists["tools"], [tuple(one.tools()) for one in toolbox.toolsets]

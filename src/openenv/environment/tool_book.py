@@ -43,7 +43,7 @@ class Book:
         running: The task of the asynchronous tool that runs.
         is_cancelling: Whether that was to end.
         task: What was told by ``begin_with`` at last; that of one episode is not shown in the next.
-        calls: What code called; see ``ToolEnvironment.calls``.
+        calls: What code called; see ``ToolEnvironment.code_calls``.
     """
 
     toolbox: Toolbox

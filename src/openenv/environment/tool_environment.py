@@ -86,7 +86,7 @@ class ToolEnvironment(_Environment[StateT]):
     task: str | None = None
     """What is to be done in this episode; agents read it as ``episode://task``."""
 
-    mode: Mode = "simulation"
+    serving_mode: Mode = "simulation"
     """Set by the server: which tools are there."""
 
     note_sink: Callable[[Note], None] = NoteSink()
@@ -236,7 +236,7 @@ class ToolEnvironment(_Environment[StateT]):
             task.get_loop().call_soon_threadsafe(task.cancel)
 
     @property
-    def calls(self) -> list[dict[str, Any]]:
+    def code_calls(self) -> list[dict[str, Any]]:
         """What the functions of ``callables`` were called with in this episode, and gave, or why they failed: dicts
         of ``tool_name``, ``arguments`` and ``result`` or ``error``."""
         return book_of(self).calls
@@ -248,13 +248,13 @@ class ToolEnvironment(_Environment[StateT]):
         runs. Those of asynchronous tools and toolsets are to be awaited. A name that is none in Python has ``_`` for
         what does not fit.
         """
-        found = book_of(self).toolbox.there(self, self.mode)
+        found = book_of(self).toolbox.there(self, self.serving_mode)
         context = ToolContext(sink=self.note_sink, is_cancelled=self.is_cancelled)
         return code_functions(self, found, book_of(self).calls, context)
 
     def visible_tools(self) -> list[Tool]:
         """The tools that can be called now."""
-        return [found.tool for found in book_of(self).toolbox.there(self, self.mode)]
+        return [found.tool for found in book_of(self).toolbox.there(self, self.serving_mode)]
 
     async def act(self, action: Any, timeout_s: float | None = None, **options: Any) -> Any:
         """What ``step`` and ``step_async`` do. Where the environment is not asynchronous it waits for nothing."""
@@ -267,17 +267,17 @@ class ToolEnvironment(_Environment[StateT]):
 
     async def _called(self, action: CallToolAction) -> CallToolObservation:
         book, before = book_of(self), lists_of(self)
-        mark, name, error, result = book.marked(), action.tool_name, None, None
+        mark, mode, name, error, result = book.marked(), self.serving_mode, action.tool_name, None, None
         book.state.step_count += 1
         try:
             name, arguments = self._meant(action)
             if name == SEARCH.name and self._is_searched():
-                result = searched(book.toolbox, arguments, self, self.mode)
+                result = searched(book.toolbox, arguments, self, mode)
             else:
                 context = ToolContext(action.inputs, action.capabilities, self.note_sink, self.is_cancelled)
                 context.check()
                 await self._before_call(name)
-                result = await run(self, book, found_for(book.toolbox, name, self, self.mode), arguments, context)
+                result = await run(self, book, found_for(book.toolbox, name, self, mode), arguments, context)
         except ActionInvalid:  # it asks first: the call has not been
             book.back_to(mark)
             raise

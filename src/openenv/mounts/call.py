@@ -11,6 +11,7 @@ from openenv.mcp.messages import METHOD_NOT_FOUND, McpError
 from openenv.mcp.versions import Era
 from openenv.mounts.link import QUESTIONS, Link, Listener, Outcome
 from openenv.mounts.listing import Mounted
+from openenv.schema import misfit
 from openenv.tools import CallCancelled, ToolContext
 from openenv.tools.asking import Question
 from openenv.tools.notes import LogLevel
@@ -149,7 +150,7 @@ def error_result(message: str) -> dict[str, Any]:
 
 
 def _result(told: dict[str, Any], mounted: Mounted) -> dict[str, Any]:
-    """MCP's result of a call as ours."""
+    """MCP's result of a call as ours; an error where it does not fit the schema that the server told of it."""
     content, structured, meta = told.get("content"), told.get("structuredContent"), told.get("_meta")
     blocks = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
     data: Any = structured
@@ -158,12 +159,17 @@ def _result(told: dict[str, Any], mounted: Mounted) -> dict[str, Any]:
     elif structured is None and blocks:
         is_text = len(blocks) == 1 and blocks[0].get("type") == "text"
         data = blocks[0].get("text") if is_text else blocks
+    schema, is_error = mounted.tool.output_schema, told.get("isError") is True
+    if schema is not None and not is_error:  # clients of MCP end where it does not fit
+        said = "there is no structured content" if structured is None else misfit(schema, structured)
+        if said is not None:
+            return error_result(f"its result does not fit its output schema: {said}")
     return {
         "content": blocks,
         "structured_content": structured,
         "meta": meta if isinstance(meta, dict) and meta else None,
         "data": data,
-        "is_error": told.get("isError") is True,
+        "is_error": is_error,
     }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from openenv.record.entries import Answered, Began, Position, SessionEnded, SessionOpened, Snapshotted
 from openenv.record.segments import Segment, log, read_segment, segments_of
 
@@ -50,7 +52,7 @@ class Recovered:
             reset first, then steps and errors.
         first_index: Index in the episode of the first of ``replay``, counted from the reset, which is 0.
         earlier: Positions of the answers of the episode that the snapshot contains.
-        resets: Resets of the session that were answered.
+        resets: Resets of the session that were answered, also with an error.
     """
 
     opened_at: Position
@@ -74,6 +76,7 @@ class Recovered:
         if entry.kind == "reset":
             self.episode, self.reset, self.snapshot = entry.episode, position, None
             self.replay, self.first_index, self.earlier = array("Q"), 0, array("Q")
+        if entry.kind == "reset" or (entry.kind == "error" and _is_reset(entry.request)):
             self.resets += 1
         if entry.kind != "close":
             self.replay.append(position)
@@ -85,6 +88,20 @@ class Recovered:
             self.snapshot, self.first_index = position, entry.index + 1
             self.earlier.extend(self.replay[:contained])
             del self.replay[:contained]
+
+
+class _Asked(msgspec.Struct):
+    type: str = ""
+
+
+_asked = msgspec.json.Decoder(_Asked)
+
+
+def _is_reset(request: bytes) -> bool:
+    try:
+        return _asked.decode(request).type == "reset"
+    except (msgspec.DecodeError, UnicodeError):  # damaged: who plays it again will tell
+        return False
 
 
 class Left(NamedTuple):

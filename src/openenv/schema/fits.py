@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import operator
 import re
-from contextlib import suppress
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["misfit"]
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
-    "array": (list,),
+    "array": (list, tuple),
     "string": (str,),
     "boolean": (bool,),
     "null": (type(None),),
@@ -26,13 +28,22 @@ _BOUNDS = {
 }
 
 
-def misfit(schema: Any, value: Any) -> str | None:
+def misfit(schema: Any, value: Any, *, where: str = "", root: Any = None) -> str | None:
     """Where and why a JSON value does not fit a schema; ``None`` if it does.
 
     Looked at are types, enums, constants, references, ``anyOf``, ``oneOf``, ``allOf``, the parts of objects and arrays,
-    bounds, lengths and patterns. What else a schema says is taken as kept.
+    bounds, lengths and patterns. What else a schema says is taken as kept, and so is all of one that is none itself.
+
+    Args:
+        schema: From anywhere.
+        value: As JSON has it.
+        where: What the value is called.
+        root: The schema that references point into, if it is another.
     """
-    return _misfit(schema, value, "", schema)
+    try:
+        return _misfit(schema, value, where, schema if root is None else root)
+    except (TypeError, ValueError, AttributeError, RecursionError):  # the schema is none, or refers to itself for ever
+        return None
 
 
 def _misfit(schema: Any, value: Any, where: str, root: Any) -> str | None:
@@ -54,7 +65,7 @@ def _misfit(schema: Any, value: Any, where: str, root: Any) -> str | None:
             return said
     if isinstance(value, dict):
         return _object(schema, value, where, root)
-    return _array(schema, value, where, root) if isinstance(value, list) else None
+    return _array(schema, value, where, root) if isinstance(value, list | tuple) else None
 
 
 def _target(reference: str, root: Any) -> Any:
@@ -105,25 +116,43 @@ def _number(schema: dict[str, Any], value: Any) -> str | None:
 def _text(schema: dict[str, Any], value: str) -> str | None:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf):
         return f"has {len(value)} characters"
-    with suppress(re.error):  # JSON Schema's patterns are not quite Python's; what Python cannot read is taken as kept
-        if "pattern" in schema and re.search(schema["pattern"], value) is None:
-            return f"is {value!r:.60}, and not of the form {schema['pattern']}"
+    if "pattern" in schema and not _has(schema["pattern"], value):
+        return f"is {value!r:.60}, and not of the form {schema['pattern']}"
     return None
 
 
+def _has(pattern: str, text: str) -> bool:
+    compiled = _compiled(pattern)
+    return compiled is None or compiled.search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """JSON Schema's patterns are not quite Python's; what Python cannot read, or warns of, is taken as kept."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return re.compile(pattern)
+        except (re.error, Warning):
+            return None
+
+
 def _object(schema: dict[str, Any], value: dict[str, Any], where: str, root: Any) -> str | None:
-    fields = schema.get("properties", {})
+    fields, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     missing = [name for name in schema.get("required", ()) if name not in value]
     if missing:
         return f"{where or 'it'} has no {', '.join(missing)}"
     for name, part in value.items():
-        said = _misfit(fields.get(name, schema.get("additionalProperties", True)), part, _place(where, name), root)
-        if said is not None:
-            return said
+        own = [fields[name]] if name in fields else []
+        own += [one for pattern, one in patterns.items() if _has(pattern, name)]
+        for one in own or [schema.get("additionalProperties", True)]:
+            said = _misfit(one, part, _place(where, name), root)
+            if said is not None:
+                return said
     return None
 
 
-def _array(schema: dict[str, Any], value: list[Any], where: str, root: Any) -> str | None:
+def _array(schema: dict[str, Any], value: Sequence[Any], where: str, root: Any) -> str | None:
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
         return f"{where or 'it'} has {len(value)} items"
     first = schema.get("prefixItems", [])

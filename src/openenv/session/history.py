@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -14,7 +13,7 @@ from openenv.errors import EpisodeLost, OpenEnvError
 from openenv.protocol import Observed, Reset, Step, V2ServerCodec
 from openenv.session.host import Host
 
-__all__ = ["LONGEST_HISTORY", "Diverged", "History", "Move", "evidence"]
+__all__ = ["LONGEST_HISTORY", "Diverged", "History", "Move", "evidence", "was_cancelled"]
 
 LONGEST_HISTORY = 100_000
 """Requests of one episode that are remembered; a longer one cannot be played again."""
@@ -37,10 +36,8 @@ class Diverged(Exception):
         self.index = index
 
 
-def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozenset()) -> bytes | None:
+def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozenset()) -> bytes:
     """A digest of what was answered: the same for the same answer.
-
-    There is none of a call of a tool that was cancelled: how far it had come is not known.
 
     Args:
         answer: What the environment answered, or the error it did.
@@ -48,8 +45,6 @@ def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozens
     """
     if isinstance(answer, OpenEnvError):
         return f"error {answer.code}".encode()
-    if _was_cancelled(answer.observation):
-        return None
     plain = msgspec.structs.replace(answer, session="", id=0, seed=None, episode_id=None)
     told = msgspec.json.decode(_codec.encode(plain))  # numbers are written in more than one way
     for part in (told.get("observation"), told.get("metadata")) if volatile else ():
@@ -58,7 +53,11 @@ def evidence(answer: Observed | OpenEnvError, volatile: frozenset[str] = frozens
     return hashlib.blake2b(msgspec.json.encode(told), digest_size=16).digest()
 
 
-def _was_cancelled(observation: Any) -> bool:
+def was_cancelled(answer: Observed | OpenEnvError) -> bool:
+    """Whether a call of a tool was ended early: nobody knows how far it had come."""
+    if isinstance(answer, OpenEnvError):
+        return False
+    observation = answer.observation
     error = observation.get("error") if isinstance(observation, dict) else getattr(observation, "error", None)
     kind = error.get("error_type") if isinstance(error, dict) else getattr(error, "error_type", None)
     return kind == "cancelled" and isinstance(kind, str)

@@ -76,7 +76,7 @@ class HostedEnvironment:
         from openenv.session.tool_actions import ToolActionParser  # here: most environments have no tools
 
         self._parse = ToolActionParser(self._spec.actions).parse
-        self._tools.mode = self._spec.mode
+        self._tools.serving_mode = self._spec.mode
 
     @property
     def _tools(self) -> ToolEnvironment[Any]:

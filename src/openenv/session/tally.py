@@ -26,7 +26,7 @@ class Tally:
     """Counts what is answered. An error counts as a step where its step has counted.
 
     Attributes:
-        resets: Episodes that were begun.
+        resets: Episodes that were begun, also where the reset was answered with an error.
         steps: Steps of the running one.
         others: Its reset, and errors that are no steps.
         total: Sum of its rewards that are numbers.
@@ -75,6 +75,7 @@ class Tally:
     def failed(self, request: Reset | Step, error: OpenEnvError) -> None:
         """A move was answered with an error that is no refusal."""
         if isinstance(request, Reset):  # the last episode is over all the same
+            self.resets += 1
             self.others += self.steps + 1
             self.steps, self.total, self.reward = 0, 0.0, None
         elif isinstance(error, ObservationInvalid | RewardInvalid):

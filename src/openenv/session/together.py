@@ -34,7 +34,7 @@ def groups_of(sessions: Mapping[str, Session], requests: Sequence[Request]) -> t
         if session is not None and isinstance(request, Step) and not (request.options or request.timeout_s):
             host = session.episode.host
             common = host.common if isinstance(host, LocalHost) and not session.is_busy else None
-            if session.plan.tools and (asks_for_list(request.action) or host.deadlines):
+            if session.has_tools and asks_for_list(request.action):
                 common = None
         if common is None or session is None or not isinstance(request, Step):
             left.append(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from openenv.tools import CallToolObservation
 
 __all__ = ["for_agents", "frame_answer", "legacy_answer", "observation_json"]
 
+log = logging.getLogger("openenv.session")
+
 _BADLY_ANSWERED = "The call was made, but what the environment gave back cannot be used."
 _FOR_AGENTS: Mapping[type[OpenEnvError], str] = {
     ResetNeeded: "No episode is running. Whoever controls it has to begin one; the tools are there then.",
@@ -36,6 +39,8 @@ _FOR_AGENTS: Mapping[type[OpenEnvError], str] = {
 
 def for_agents(error: OpenEnvError) -> str:
     """What an agent is told of an error: nothing of rewards, and nothing that only who controls the episode can do."""
+    if isinstance(error, ObservationInvalid | RewardInvalid):
+        log.warning("a call was made, but its answer cannot be used: %s", error.message)
     if isinstance(error, StepTimeout):
         rest = "" if error.details.get("usable") else " The episode is gone: no more tool calls are taken."
         return f"The tool took longer than it may.{rest}"

@@ -98,7 +98,8 @@ class Tool:
             **: As the attributes.
 
         Raises:
-            ConfigurationError: A type has no JSON Schema, or the name is taken by what controls an episode.
+            ConfigurationError: A type has no JSON Schema, a default is not of its type, or the name is taken by what
+                controls an episode.
         """
         for what, schema in (("input_schema", input_schema), ("output_schema", output_schema)):
             if schema is not None and not (isinstance(schema, Mapping) and schema.get("type") == "object"):

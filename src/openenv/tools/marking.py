@@ -36,12 +36,28 @@ def marked(function: Any) -> Mark | None:
     return found if isinstance(found, Mark) else None
 
 
+_OPTIONS = {
+    "tool": (
+        "name", "title", "description", "annotations", "meta", "mode", "visible", "timeout_s", "input_schema",
+        "output_schema",
+    ),
+    "prompt": ("name", "title", "description", "visible"),
+}  # fmt: skip
+"""What those decorators take that are written with and without options."""
+
+
 def _marking(kind: str, **options: Any) -> Callable[[FunctionT], FunctionT]:
     def mark(function: FunctionT) -> FunctionT:
         if not (inspect.isfunction(function) or isinstance(function, staticmethod | classmethod)):
             raise ConfigurationError(
                 f"@{kind} marks a method, not {function!r:.80}; write @{kind} right above def, and options by name: "
                 f"@{kind}(name=...)"
+            )
+        unknown = [name for name in options if name not in _OPTIONS.get(kind, options)]
+        if unknown:
+            raise ConfigurationError(
+                f"{kind} {function.__name__}: @{kind} has no option {', '.join(unknown)}; it has "
+                f"{', '.join(_OPTIONS[kind])}"
             )
         setattr(function, _MARK, Mark(kind, {name: value for name, value in options.items() if value is not None}))
         return function

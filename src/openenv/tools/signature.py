@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_json
 
 from openenv.errors import ConfigurationError
 from openenv.tools.context import ToolContext
@@ -66,7 +67,8 @@ class Signature:
 
         Raises:
             TypeNotKnown: A type is named that is not known where the function is, or not yet.
-            ConfigurationError: A type has no JSON Schema, or a parameter has no name of its own.
+            ConfigurationError: A type has no JSON Schema, a default is not of its type, or a parameter has no name
+                of its own.
         """
         name = getattr(function, "__name__", "tool")
         hints = _hints(function, name)
@@ -80,7 +82,10 @@ class Signature:
             elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
                 raise ConfigurationError(f"tool {name}: {parameter} has no name to call it by; name every argument")
             else:
-                fields[parameter.name] = (hint, _field(parameter, hint, told.get(parameter.name)))
+                fields[parameter.name] = (
+                    _with_none(hint, parameter),
+                    _field(parameter, hint, told.get(parameter.name)),
+                )
         try:
             # the names of the fields are ours, since pydantic keeps some for itself; the author's are their aliases
             safe: dict[str, Any] = {f"argument_{index}": field for index, field in enumerate(fields.values())}
@@ -89,6 +94,13 @@ class Signature:
             output, wraps = _output(hints.get("return", inspect.Signature.empty))
         except _NO_SCHEMA as error:
             raise ConfigurationError(_without_schema(name, hints, context) or f"tool {name}: {error.message}") from None
+        for own, (hint, field) in fields.items():
+            said = None if field.is_required() else _unfit(hint, field.default)
+            if said is not None:
+                raise ConfigurationError(
+                    f"tool {name}: the default of argument {own} is {field.default!r:.60}, which is not of its type: "
+                    f"{said}"
+                )
         return Signature(description, _untitled(schema), output, wraps, context, arguments)
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,6 +166,31 @@ def _without_schema(name: str, hints: Mapping[str, Any], context: str | None) ->
                 f"tool {name}: {what} is of type {getattr(hint, '__name__', hint)}, which has no JSON Schema; use JSON "
                 "types, a dataclass or a pydantic model" + (", or no type" if place == "return" else "")
             )
+    return None
+
+
+def _with_none(hint: Any, parameter: inspect.Parameter) -> Any:
+    """The type of a parameter; ``x: int = None`` is the older form of ``x: int | None = None``."""
+    if parameter.default is None:
+        with suppress(*_NO_SCHEMA):
+            return hint if _unfit(hint, None) is None else typing.Optional[hint]  # noqa: UP045 - of any hint
+    return hint
+
+
+def _unfit(hint: Any, default: Any) -> str | None:
+    """Why a default is not of its type: neither as it is, nor as its JSON form, which callers are told."""
+    if isinstance(default, FieldInfo):
+        return "write Annotated[..., Field(...)] before the default"
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    with suppress(ValidationError):
+        adapter.validate_python(default, strict=True)
+        return None
+    try:
+        adapter.validate_json(to_json(default), strict=True)
+    except ValidationError as error:
+        return error.errors(include_url=False)[0]["msg"]
+    except ValueError:  # it has no JSON form
+        return f"it is of class {type(default).__name__}"
     return None
 
 

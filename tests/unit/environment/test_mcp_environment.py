@@ -266,7 +266,7 @@ class TestStepping:
 
         assert call(environment, "buy").error.error_type == "tool_not_found"
         assert call(environment, "sell").result["data"] == "sold"
-        environment.mode = "production"
+        environment.serving_mode = "production"
         assert call(environment, "buy").result["data"] == "bought"
         assert "buy" in environment.get_callables()
         with pytest.raises(ConfigurationError, match="mode must be"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -207,6 +208,20 @@ class TestToolsets:
         await first.reset_async()
         assert (await call(first, "far")).error is None
         assert kind_of(await call(second, "far")) == "tool_not_found"
+
+    async def test_arguments_may_be_keywords_of_python(self) -> None:
+        class Mail(Elsewhere):
+            def fresh(self) -> Mail:
+                return self
+
+            def tools(self) -> Sequence[Tool]:
+                return [Tool("send", input_schema={"type": "object", "properties": {"from": {}, "to": {}}})]
+
+        environment = with_toolsets(Plain, [Mail()])()
+        await environment.reset_async()
+        send = environment.callables()["send"]
+        assert list(inspect.signature(send).parameters) == ["to"]
+        assert (await send(**{"from": "a", "to": "b"})) == {"called": "send", "from": "a", "to": "b"}
 
     async def test_one_that_is_gone_is_an_answer(self) -> None:
         environment = with_toolsets(Plain, [Elsewhere()])()

@@ -131,7 +131,7 @@ class TestClasses:
         environment = Both()
         environment.reset()
         assert call(environment, "buy").result["data"] == "pretended"
-        environment.mode = "production"
+        environment.serving_mode = "production"
         assert call(environment, "buy").result["data"] == "really"
 
     @pytest.mark.parametrize("name", ["reset", "step", "state", "close"])

@@ -116,7 +116,7 @@ class TestCalls:
     def test_tools_of_another_mode_are_not_there(self, guess: Guess) -> None:
         assert error_of(call(guess, "only_live"))[0] == "tool_not_found"
         assert "the tool only_live is not there now" in error_of(call(guess, "only_live"))[1]
-        guess.mode = "production"
+        guess.serving_mode = "production"
         assert call(guess, "only_live").error is None
 
     def test_an_action_of_another_type_is_refused(self, guess: Guess) -> None:

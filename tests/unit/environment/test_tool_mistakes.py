@@ -5,13 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
+from pydantic import Field
 from tests.unit.environment.tool_worlds import call, error_of
 
-from openenv import Environment, Observation, State, ToolContext, ToolEnvironment, ToolResult, tool
+from openenv import Environment, Observation, State, ToolContext, ToolEnvironment, ToolResult, prompt, tool
 from openenv.errors import ConfigurationError
 
 
@@ -42,6 +44,14 @@ def plain(self: Any, x: int = 1) -> str:
     return "hi"
 
 
+def taking(hint: Any, default: Any) -> Callable[..., Any]:
+    def look(self, x=default):  # type: ignore[no-untyped-def]
+        return "hi"
+
+    look.__annotations__["x"] = hint
+    return look
+
+
 class TestSignatures:
     @pytest.mark.parametrize(
         ("function", "words"),
@@ -64,6 +74,48 @@ class TestSignatures:
         for wrong in ("name", property(plain)):
             with pytest.raises(ConfigurationError, match=r"@tool marks a method, not .*options by name: @tool\(name"):
                 tool(wrong)  # type: ignore[call-overload]
+
+    @pytest.mark.parametrize(
+        ("hint", "default", "words"),
+        [
+            (int, "x", "'x', which is not of its type: Input should be a valid integer"),
+            (int, "3", "'3', which is not of its type: Input should be a valid integer"),
+            (bool, 1, "1, which is not of its type: Input should be a valid boolean"),
+            (Annotated[int, Field(ge=1)], 0, "0, which is not of its type: Input should be greater than or equal to 1"),
+            (int, Odd(), "which is not of its type: it is of class Odd"),
+            (int, Field(default=3), "which is not of its type: write Annotated[..., Field(...)] before the default"),
+        ],
+    )
+    def test_a_default_is_of_its_type(self, hint: Any, default: Any, words: str) -> None:
+        refused(f"argument x is {words}" if words[0] in "'01" else words, look=tool(taking(hint, default)))
+
+    @pytest.mark.parametrize(
+        ("hint", "default"),
+        [
+            (float, 3),
+            (float, float("inf")),
+            (int | None, None),
+            (Literal["a", "b"], "b"),
+            (list[int], (1, 2)),
+            (Path, "x"),
+            (Path, Path("x")),
+            (bytes, b"\xff"),
+            (State, State()),
+            (State, {"step_count": 3}),
+            (object, Odd()),
+            (Any, Odd()),
+        ],
+    )
+    def test_defaults_that_are(self, hint: Any, default: Any) -> None:
+        world(look=tool(taking(hint, default)))
+
+    def test_none_as_default_is_none_of_the_types_that_are_taken(self) -> None:
+        environment = world(look=tool(taking(int, None)), own=tool(taking(Annotated[int | None, Field(ge=1)], None)))()
+        environment.reset()
+        assert call(environment, "look", x=None).error is None
+        assert error_of(call(environment, "look", x="a"))[0] == "invalid_args"
+        for listed in environment.offer("tools/list", {})["tools"]:
+            assert len(listed["inputSchema"]["properties"]["x"]["anyOf"]) == 2
 
     def test_a_default_without_a_json_form_is_left_out_of_the_schema(self) -> None:
         def look(self: Any, x: object = Odd()) -> str:
@@ -93,12 +145,40 @@ class TestOptions:
     def test_what_they_cannot_be(self, options: dict[str, Any], words: str) -> None:
         refused(f"tool plain: {words}", plain=tool(**options)(plain))
 
+    def test_unknown_ones(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match="tool plain: @tool has no option nam; it has name, title, descrip"
+        ):
+            tool(nam="a")(plain)  # type: ignore[call-overload]
+        with pytest.raises(
+            ConfigurationError, match="prompt plain: @prompt has no option uri; it has name, title, des"
+        ):
+            prompt(uri="a")(plain)  # type: ignore[call-overload]
+
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["end", "act", "offer", "mode", "task", "calls", "is_cancelled", "rng"])
+    @pytest.mark.parametrize(
+        "name", ["end", "act", "offer", "serving_mode", "task", "code_calls", "is_cancelled", "rng"]
+    )
     def test_a_tool_in_the_place_of_what_the_library_needs(self, name: str) -> None:
         refused(f"World.{name} hides {name} of every ToolEnvironment; name the method", **{name: tool(plain)})
         world(other=tool(name=name)(plain))  # the name of the tool itself is free
+
+    def test_common_words_are_the_authors_own(self) -> None:
+        def reset(self: Any) -> Observation:
+            self.calls, self.mode = 0, "hard"
+            return Observation()
+
+        def look(self: Any) -> str:
+            self.calls += 1
+            return f"{self.mode} {self.calls}"
+
+        environment = world(reset=reset, look=tool(look))()
+        environment.serving_mode = "production"
+        environment.reset()
+        assert call(environment, "look").result["data"] == "hard 1"
+        assert environment.callables()["look"]() == "hard 2"
+        assert len(environment.code_calls) == 1
 
     def test_marks_in_an_environment_without_tools(self) -> None:
         with pytest.raises(ConfigurationError, match="look is marked, but Plain has no tools; make it a ToolEnv"):

@@ -127,7 +127,10 @@ class TestCallables:
             def other(self) -> None:
                 raise KeyError("none")
 
-            @tool
+            @tool(name="dotted-name")
+            async def another(self) -> None: ...
+
+            @tool(name="import")
             async def later(self) -> int:
                 return 7
 
@@ -138,7 +141,7 @@ class TestCallables:
 
         environment = Shop()
         functions = environment.callables()
-        assert set(functions) == {"price", "dotted_name", "later", "use"}
+        assert set(functions) == {"price", "dotted_name", "dotted_name_2", "import_", "use"}
         price = functions["price"]
         assert (price.__name__, price.__doc__) == ("price", "Tells the price.")
         assert list(inspect.signature(price).parameters) == ["item", "count"]
@@ -149,17 +152,17 @@ class TestCallables:
             price()
         with pytest.raises(KeyError):
             functions["dotted_name"]()
-        assert environment.calls == [
+        assert environment.code_calls == [
             {"tool_name": "price", "arguments": {"item": "a", "count": 2}, "result": price("a", 2)},
             {
                 "tool_name": "price",
                 "arguments": {"item": "a", "count": "x"},
-                "error": environment.calls[1]["error"],
+                "error": environment.code_calls[1]["error"],
             },
             {"tool_name": "dotted.name", "arguments": {}, "error": "KeyError: 'none'"},
-            environment.calls[3],
+            environment.code_calls[3],
         ]
-        assert inspect.iscoroutinefunction(functions["later"])
+        assert inspect.iscoroutinefunction(functions["import_"])
 
     async def test_rewards_go_to_the_step_that_runs(self) -> None:
         class Coding(ToolEnvironment):
@@ -178,6 +181,6 @@ class TestCallables:
         environment = Coding()
         await environment.reset_async()
         found = await environment.step_async(CallToolAction(tool_name="run"))
-        assert (found.reward, len(environment.calls), environment.state.step_count) == (1.5, 3, 1)
+        assert (found.reward, len(environment.code_calls), environment.state.step_count) == (1.5, 3, 1)
         await environment.reset_async()
-        assert environment.calls == []
+        assert environment.code_calls == []

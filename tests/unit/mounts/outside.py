@@ -48,7 +48,12 @@ def tools() -> list[dict]:
     told = Path(FILE).read_text().splitlines()[0] if FILE else "Say it again."
     found = [{"name": name, "description": "", "inputSchema": {"type": "object"}} for name in NAMES]
     found[0] |= {"description": told, "inputSchema": TEXT, "title": "Echo", "annotations": {"readOnlyHint": True}}
-    result = {"type": "object", "properties": {"result": {"type": "integer"}}, "x-fastmcp-wrap-result": True}
+    result = {
+        "type": "object",
+        "properties": {"result": {"type": "integer"}},
+        "required": ["result"],
+        "x-fastmcp-wrap-result": True,
+    }
     found[-1] |= {"outputSchema": result}
     return found
 
@@ -96,7 +101,7 @@ def call(params: dict, meta: dict) -> dict | None:
     if name == "pid":
         return text(str(os.getpid()))
     if name == "add":
-        return text("3", structuredContent={"result": 3})
+        return text("3", structuredContent=given.get("told", {"result": 3}), isError=given.get("failed", False))
     if name == "fail":
         return text("it did not work", isError=True)
     if name == "die":

@@ -35,6 +35,24 @@ async def test_tools_of_all_pages_are_listed_and_called(era: str) -> None:
         assert (added["data"], added["structured_content"]) == (3, {"result": 3})
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"result": "three"}, "result is 'three', and no integer"),
+        ({"other": 3}, "it has no result"),
+        (None, "there is no structured content"),
+    ],
+)
+async def test_a_result_that_does_not_fit_its_schema_is_an_error(told: Any, words: str) -> None:
+    """Clients of MCP raise where structured content does not fit, and their agents end."""
+    async with begun(server()) as toolset:
+        lied = await called(toolset, "add", told=told)
+        assert (lied["is_error"], lied["structured_content"]) == (True, None)
+        assert text_of(lied) == f"its result does not fit its output schema: {words}"
+        failed = await called(toolset, "add", told=told, failed=True)
+        assert (failed["is_error"], text_of(failed)) == (True, "3")
+
+
 async def test_its_era_is_remembered_for_those_that_come_after(tmp_path: Path) -> None:
     file = tmp_path / "echo"
     file.write_text("Echo.\n")
@@ -75,7 +93,7 @@ async def test_arguments_are_checked_before_the_server_is_asked() -> None:
     async with begun(server()) as toolset:
         with pytest.raises(BadArguments, match=r"text: Field required\. Its arguments: text"):
             await called(toolset, "echo")
-        with pytest.raises(BadArguments, match=r"text: must be string \(got 3\)"):
+        with pytest.raises(BadArguments, match=r"text is 3, and no string"):
             await called(toolset, "echo", text=3)
 
 

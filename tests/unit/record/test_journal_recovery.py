@@ -42,6 +42,19 @@ async def test_of_sessions_that_ended_the_last_reasons_are_known(tmp_path: Path)
     await journal.aclose()
 
 
+async def test_resets_are_counted_also_where_they_failed(tmp_path: Path) -> None:
+    entries = [
+        a_session(),
+        an_answer(1, "reset"),
+        an_answer(2),
+        an_answer(3, "error", request=b'{"type":"reset","session":"s1","id":3}'),
+        an_answer(4, "error", request=b'{"type":"step","session":"s1","id":4}'),
+        an_answer(5, "error", request=b"{damaged"),
+    ]
+    found, _ = await recovered(tmp_path, *entries)
+    assert found.resets == 2
+
+
 async def test_the_current_episode_begins_at_the_last_reset(tmp_path: Path) -> None:
     entries = [
         a_session(),

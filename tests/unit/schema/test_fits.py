@@ -23,6 +23,12 @@ class Tree(BaseModel):
     named: dict[str, int] = {}
 
 
+def test_a_part_of_a_schema_and_its_name() -> None:
+    root = {"$defs": {"Name": {"type": "string"}}}
+    assert misfit({"$ref": "#/$defs/Name"}, 3, where="name", root=root) == "name is 3, and no string"
+    assert misfit({"items": {"$ref": "#/$defs/Name"}}, [3], where="names", root=root) == "names.0 is 3, and no string"
+
+
 def test_what_is_drawn_from_a_schema_fits_it() -> None:
     schema, rng = json_schema(Tree), random.Random(1)
     for _ in range(100):
@@ -48,7 +54,10 @@ def test_what_is_drawn_from_a_schema_fits_it() -> None:
         ({"type": "object", "required": ["a", "b"]}, {"a": 1}, "it has no b"),
         ({"properties": {"a": {"type": "string"}}}, {"a": 1}, "a is 1, and no string"),
         ({"type": "object", "additionalProperties": False}, {"a": 1}, "a must not be there"),
+        ({"patternProperties": {"^o": {"type": "integer"}}}, {"one": "a"}, "one is 'a', and no integer"),
+        ({"patternProperties": {"^o": {}}, "additionalProperties": False}, {"two": 2}, "two must not be there"),
         ({"items": {"type": "string"}}, ["a", 1], "1 is 1, and no string"),
+        ({"items": {"type": "string"}}, ("a", 1), "1 is 1, and no string"),
         ({"prefixItems": [{"type": "string"}], "items": False}, ["a", 1], "1 must not be there"),
         ({"type": "array", "maxItems": 1}, [1, 2], "it has 2 items"),
         (json_schema(Tree), {"leaf": {"name": ""}}, "leaf.name has 0 characters"),
@@ -71,6 +80,14 @@ def test_what_does_not_fit_is_told(schema: Any, value: Any, words: str) -> None:
         ({"$ref": "#/nowhere"}, 1),
         ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "null"}}}, None),
         ({"minimum": 3}, "a"),
+        ({"type": "array", "items": {"type": "integer"}}, (1, 2)),
+        ({"patternProperties": {"^o": {"type": "integer"}}, "additionalProperties": False}, {"one": 1}),
+        ({"type": "string", "pattern": "[[a]"}, "a"),  # Python warns of it
+        ({"type": "string", "pattern": "("}, "a"),
+        ({"$ref": "#"}, 1),
+        ({"type": "integer", "minimum": "x"}, 1),
+        ({"type": [{}]}, 1),
+        ({"properties": 3, "required": 3}, {"a": 1}),
     ],
 )
 def test_what_fits(schema: Any, value: Any) -> None:

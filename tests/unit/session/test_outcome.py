@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.session.tool_worlds import Jump, Plain, Tools, call_of, playing, serving
+from tests.unit.session.tool_worlds import Hearing, Jump, Plain, Tools, call_of, playing, serving
 from tests.unit.session.worlds import World, act, engine_of, step_of, world
 
 from openenv.environment import Environment, Isolation
@@ -170,6 +171,19 @@ async def test_outcome_and_tokens_survive_a_restart(tmp_path: Path, cls: Any, is
         assert not woken.admits(token)
         assert woken.admits(woken.agent_token())
         assert [one.kind for one in await events_of(woken)] == ["reset"]
+
+
+async def test_an_episode_with_a_call_that_was_cancelled_is_not_played_again(tmp_path: Path) -> None:
+    async with playing(Tools, "thread", tmp_path) as session:
+        hearing = Hearing()
+        going = asyncio.create_task(session.call_tool("hang", {}, hearing.call))
+        await hearing.has_begun()
+        session.cancel_call(hearing.call)
+        await going
+        assert not session.can_come_back
+    async with serving(Tools, "thread", tmp_path) as engine:
+        with pytest.raises(EpisodeLost):
+            await engine.recovery.find(session.id)
 
 
 @pytest.mark.parametrize("cls", [Plain, Keeping])

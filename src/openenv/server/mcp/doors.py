@@ -8,6 +8,7 @@ from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from openenv.errors import AccessDenied, OpenEnvError, Unauthorized
+from openenv.mcp.messages import SESSION_NOT_FOUND, McpError
 from openenv.protocol import Reset
 from openenv.server.access import Access
 from openenv.server.exchange import Scope
@@ -16,6 +17,9 @@ from openenv.session import Ending, Moved, Phase, Session, SessionEngine, Shared
 __all__ = ["Doors"]
 
 _ENDS_WITHIN_S = 5.0
+_MOST_ENDED = 10_000
+"""Clients whose environments have ended, and who have not asked since."""
+
 _AGENT_TOKEN = re.compile(r"([\w-]+)\.\d+\.[\w-]+", re.ASCII)
 
 
@@ -35,6 +39,7 @@ class Doors:
         self._access = access
         self.is_production = is_production
         self._of_tokens: dict[str, Session] = {}
+        self._ended: dict[str, Ending] = {}  # of tokens whose clients have not been told
         self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def named(self, scope: Scope, session_id: str) -> Session:
@@ -116,6 +121,10 @@ class Doors:
             return session
 
     async def _of_token(self, scope: Scope, token: str) -> Session:
+        ending = self._ended.pop(token, None)
+        if ending is not None:  # once: nothing goes on in another environment without a word
+            message = f"Your environment has ended: {ending.told}. The next request begins a new one."
+            raise McpError(SESSION_NOT_FOUND, message, http_status=410)
         session = self._of_tokens.get(token)
         if session is None or session.is_ending:
             session = self._of_tokens[token] = await self.fresh(scope)
@@ -162,6 +171,9 @@ class Doors:
     def _forget(self, token: str, closed: Session) -> None:
         if self._of_tokens.get(token) is closed:
             del self._of_tokens[token]
+            self._ended[token] = closed.ending or Ending.CLOSED
+            while len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
 
 
 def bearer(scope: Scope) -> str | None:

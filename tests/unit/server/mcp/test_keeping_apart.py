@@ -10,10 +10,10 @@ import httpx
 import pytest
 from tests.unit.server.mcp.spoken import Desk, OlderSpeaker, Site, StatelessSpeaker, last, spoken, text
 
-from openenv import Observation
+from openenv import Observation, RewardInvalid
 from openenv.protocol import Reset
 from openenv.server import AccessOptions, Role
-from openenv.session import Session
+from openenv.session import Ending, Session
 from openenv.tools import Elicit, ToolContext, prompt, resource
 
 REWARD = 86753.09375
@@ -170,6 +170,36 @@ async def test_in_production_a_token_that_says_nothing_of_its_client_gives_nobod
         assert text(await one.call("unlock")) == (False, "open")
         assert text(await one.call("hidden")) == (False, "found")
         assert "error" in await other.call("hidden")
+
+
+async def test_in_production_a_client_is_told_once_that_its_environment_has_ended() -> None:
+    async with spoken(mode="production") as site:
+        mine, other = (StatelessSpeaker(site, "/mcp", token) for token in ("the-token-of-one", "the-token-of-another"))
+        for speaker in (mine, other):
+            assert text(await speaker.call("unlock")) == (False, "open")
+        (first, _) = site.engine.sessions
+        await site.engine.endings.end(first, Ending.LEASE_EXPIRED)
+        answer = await mine.call("hidden")
+        assert answer["error"]["message"].startswith("Your environment has ended: no connection held it")
+        assert text(await other.call("hidden")) == (False, "found")
+        assert "error" in await mine.call("hidden")  # which is there once it was unlocked: this is a new one
+        assert text(await mine.call("unlock")) == (False, "open")
+
+
+async def test_a_reset_that_fails_is_the_end_of_a_token_too() -> None:
+    class Odd(Desk):
+        def reset(self, seed: int | None = None) -> Observation:
+            super().reset()
+            return Observation(reward=float("nan") if len(self.resets) > 1 else None)
+
+    async with spoken(Odd) as site:
+        session = await site.session()
+        token = session.agent_token()
+        assert session.admits(token)
+        with pytest.raises(RewardInvalid):
+            await session.reset(Reset())
+        assert not session.admits(token)
+        assert session.admits(session.agent_token())
 
 
 async def test_in_production_older_openenv_clients_leave_no_session() -> None:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 from openenv.errors import InputNeeded
 from openenv.tools import BadArguments, CallCancelled, NoJSONForm, Tool, ToolContext, ToolResult
+from openenv.tools.identifiers import function_names
 from openenv_coding.models import CodeResult, CodingAction, Image
 from openenv_coding.server.calls import Kept, ToolFailed, plain
 from openenv_coding.server.environment import CodingEnvironment
 from openenv_coding.server.frames import Called, Reply
 from openenv_coding.server.inline import InlineInterpreter
-from openenv_coding.server.linking import function_names, listed, offered
+from openenv_coding.server.linking import FIXED_NAMES, listed, offered
 
 __all__ = ["CodeDesk", "ToolError", "ToolOwner"]
 
@@ -40,7 +41,7 @@ class ToolOwner(Protocol):
     """The environment, as far as code needs it."""
 
     @property
-    def calls(self) -> list[dict[str, Any]]:
+    def code_calls(self) -> list[dict[str, Any]]:
         """What the functions were called with."""
 
     def callables(self) -> Functions:
@@ -115,7 +116,7 @@ class CodeDesk:
         """
         self._context, self._deadline, self._there = context, time.monotonic() + timeout_s, None
         self._gives_up = self._was_late = False
-        self._kept = Kept(self._environment.calls, self._max_calls_bytes)
+        self._kept = Kept(self._environment.code_calls, self._max_calls_bytes)
         images: list[Image] = []
         if self._sandbox == "inline":
             told = self._run_inline(code)
@@ -249,7 +250,7 @@ class CodeDesk:
         )
 
     def _in_namespace(self) -> Functions:
-        names = function_names(list(self._functions))
+        names = function_names(self._functions, FIXED_NAMES)
         return {names[name]: function for name, function in self._functions.items()} | {
             "ToolError": ToolError,
             "list_tools": self._list_tools,

@@ -52,7 +52,7 @@ class CodeModeEnvironment(ToolEnvironment[StateT]):
     """Whether agents are offered ``run_code`` alone; code can call the other tools all the same."""
 
     code_timeout_s: ClassVar[float] = 30.0
-    """Seconds that code may run, the time in tools included, where a call does not say."""
+    """Seconds that code may run, the time in tools included; a call may ask for less, not for more."""
 
     max_calls_bytes: ClassVar[int] = 256 * 1024
     """How much of the calls of a step is kept as JSON; ``calls_left_out`` counts the others."""
@@ -103,7 +103,9 @@ class CodeModeEnvironment(ToolEnvironment[StateT]):
         self,
         code: Annotated[str, Field(description="Python source; variables of earlier calls are there.")],
         context: ToolContext,
-        timeout_s: Annotated[float | None, Field(gt=0, le=86400, description="Seconds it may take.")] = None,
+        timeout_s: Annotated[
+            float | None, Field(gt=0, description="To give it less time than it has, in seconds.")
+        ] = None,
     ) -> Any:
         """Run Python code in which the tools are functions of the same names.
 
@@ -111,7 +113,7 @@ class CodeModeEnvironment(ToolEnvironment[StateT]):
         the value of a last expression are shown; variables stay until the next episode.
         """
         run = self.code_desk.run_aside if EnvironmentPlan.of(type(self)).is_async else self.code_desk.run
-        return run(code, timeout_s or self.code_timeout_s, context)
+        return run(code, min(timeout_s or self.code_timeout_s, self.code_timeout_s), context)
 
     @property
     def code_desk(self) -> CodeDesk:

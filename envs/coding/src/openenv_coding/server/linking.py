@@ -7,7 +7,9 @@ import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["FIXED_NAMES", "function_names", "listed", "offered"]
+from openenv.tools.identifiers import function_names
+
+__all__ = ["FIXED_NAMES", "listed", "offered"]
 
 FIXED_NAMES = frozenset({"ToolError", "list_tools"})
 """What code finds besides the tools."""
@@ -18,23 +20,9 @@ _TYPES = {
 }  # fmt: skip
 
 
-def function_names(tools: Sequence[str]) -> dict[str, str]:
-    """What code calls each tool by: its name, made an identifier where it is none; two are never the same."""
-    found: dict[str, str] = {}
-    for name in tools:
-        wanted = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
-        if wanted[:1].isdigit() or keyword.iskeyword(wanted) or wanted in FIXED_NAMES:
-            wanted = f"{wanted}_" if not wanted[:1].isdigit() else f"_{wanted}"
-        base, number = wanted, 2
-        while wanted in found.values():
-            wanted, number = f"{base}_{number}", number + 1
-        found[name] = wanted
-    return found
-
-
 def listed(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What ``list_tools()`` returns; ``function`` where code calls a tool by another name."""
-    names = function_names([str(tool["name"]) for tool in tools])
+    names = function_names([str(tool["name"]) for tool in tools], FIXED_NAMES)
     return [_told(tool, names[tool["name"]]) for tool in tools]
 
 
@@ -45,7 +33,7 @@ def offered(tools: Sequence[Mapping[str, Any]], max_bytes: int) -> str:
         tools: As MCP lists them.
         max_bytes: Longest arguments of a call.
     """
-    names = function_names([str(tool["name"]) for tool in tools])
+    names = function_names([str(tool["name"]) for tool in tools], FIXED_NAMES)
     return json.dumps({"max_bytes": max_bytes, "tools": [_described(tool, names[tool["name"]]) for tool in tools]})
 
 
