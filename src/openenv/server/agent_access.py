@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -25,21 +24,21 @@ def agent_access(url: str, token: str, name: str) -> dict[str, Any]:
         ``claude_code`` (a command line), ``claude_code_json`` (what ``claude mcp add-json`` takes) and ``codex`` (lines
         of ``config.toml``).
     """
+    from openenv.mcp.agent_access import AgentAccess  # at the first request for it
+
     name = "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "-" for one in name) or "env"
-    header = f"Bearer {token}"
-    server = {"type": "http", "url": url, "headers": {"Authorization": header}}
-    command = ["claude", "mcp", "add", "--transport", "http", name, url, "--header", f"Authorization: {header}"]
+    access = AgentAccess(url, token)
+    servers = access.client_config(name)
+    header = f"Authorization: {access.headers['Authorization']}"
+    command = ["claude", "mcp", "add", "--transport", "http", name, url, "--header", header]
     return {
         "mcp_url": url,
         "token": token,
         "clients": {
-            "mcp_servers": {"mcpServers": {name: server}},
+            "mcp_servers": servers,
             "claude_code": shlex.join(command),
-            "claude_code_json": server,
-            "codex": (
-                f"[mcp_servers.{name}]\nurl = {json.dumps(url)}\n"
-                f"http_headers = {{ Authorization = {json.dumps(header)} }}\n"
-            ),
+            "claude_code_json": servers["mcpServers"][name],
+            "codex": access.codex(name),
         },
     }
 

@@ -110,12 +110,14 @@ class TestSignatures:
         world(look=tool(taking(hint, default)))
 
     def test_none_as_default_is_none_of_the_types_that_are_taken(self) -> None:
-        environment = world(look=tool(taking(int, None)), own=tool(taking(Annotated[int | None, Field(ge=1)], None)))()
+        told = Annotated[int | None, Field(description="How many.")]
+        environment = world(look=tool(taking(int, None)), own=tool(taking(told, None)))()
         environment.reset()
         assert call(environment, "look", x=None).error is None
         assert error_of(call(environment, "look", x="a"))[0] == "invalid_args"
-        for listed in environment.offer("tools/list", {})["tools"]:
-            assert len(listed["inputSchema"]["properties"]["x"]["anyOf"]) == 2
+        look, own = (one["inputSchema"]["properties"]["x"] for one in environment.offer("tools/list", {})["tools"])
+        assert look == {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}
+        assert own == {**look, "description": "How many."}
 
     def test_a_default_without_a_json_form_is_left_out_of_the_schema(self) -> None:
         def look(self: Any, x: object = Odd()) -> str:
@@ -173,7 +175,7 @@ class TestNames:
             self.calls += 1
             return f"{self.mode} {self.calls}"
 
-        environment = world(reset=reset, look=tool(look))()
+        environment = world(reset=reset, look=tool(mode="production")(look))()
         environment.serving_mode = "production"
         environment.reset()
         assert call(environment, "look").result["data"] == "hard 1"
