@@ -12,7 +12,7 @@ from openenv.errors import OpenEnvError, StepTimeout
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
 from openenv.record import Answered, Position, Snapshotted
 from openenv.session.chronicle import FORM, digest
-from openenv.session.history import History, evidence, was_cancelled
+from openenv.session.history import History
 from openenv.session.lifecycle import Phase
 from openenv.session.tally import Tally
 
@@ -162,11 +162,10 @@ class Dormant:
         answer: Observed | OpenEnvError
         if isinstance(reply, Observed):
             answer = reply
-            made.is_whole = made.is_whole and not was_cancelled(answer)
         else:
             answer = reply.to_error()
             made.is_whole = made.is_whole and reply.code != StepTimeout.code  # it may have moved, nobody knows how far
-        made.history.add(move, evidence(answer, volatile), volatile)
+        made.history.take(move, answer, volatile, proves=True)
 
 
 def _answer(entry: Answered) -> Observed | Failed:

@@ -22,7 +22,7 @@ from openenv.errors import (
 from openenv.protocol import Observed, OutcomeIs, Reply, Reset, StateIs, Step
 from openenv.session.calls import Moved, Watcher, tell
 from openenv.session.chronicle import Chronicle
-from openenv.session.history import History, Move, evidence, was_cancelled
+from openenv.session.history import History, Move
 from openenv.session.host import Host, failure_of
 from openenv.session.lifecycle import Operation, Phase, refusal
 from openenv.session.placement import Placement
@@ -246,11 +246,8 @@ class Episode:
     def _note(self, request: Move, answer: Observed | OpenEnvError) -> bool:
         """Remember a move, if it can be played again; whether the journal is to hear of it."""
         environment, plan = self._environment, self.plan
-        if plan.deterministic and was_cancelled(answer):  # played again, it would go on to its end
-            environment.history.spoil()
-        elif plan.deterministic and not (isinstance(answer, StepTimeout) or environment.is_unsure):
-            proof = evidence(answer, plan.volatile) if self._proves else None
-            environment.history.add(request, proof, plan.volatile)
+        if plan.deterministic and not (isinstance(answer, StepTimeout) or environment.is_unsure):
+            environment.history.take(request, answer, plan.volatile, proves=self._proves)
         # a time-out that was undone is no move: asked again, it runs
         return not (isinstance(answer, StepTimeout) and answer.details["usable"] and not environment.is_unsure)
 

@@ -94,6 +94,13 @@ class History:
             self.moves.append(move)
             self.proofs.append(proof)
 
+    def take(self, move: Move, answer: Observed | OpenEnvError, volatile: frozenset[str], *, proves: bool) -> None:
+        """Take note of a move as ``add`` does, with a proof if wanted. One that cannot be played again spoils it."""
+        if was_cancelled(answer):  # played again, it would go on to its end
+            self.spoil()
+        else:
+            self.add(move, evidence(answer, volatile) if proves else None, volatile)
+
     def rebase(self, snapshot: bytes) -> None:
         """What is to come begins at this snapshot."""
         self.moves, self.proofs, self.snapshot, self.is_whole = [], [], snapshot, True
