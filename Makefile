@@ -18,7 +18,7 @@ USABLE := $(shell [ -x $(PY) ] && [ "`cat $(STAMP) 2>/dev/null`" = "$(CURDIR)" ]
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-runtimes conformance lint types docs soak load bench lock format clean FORCE
+.PHONY: help venv demo test test-agents test-runtimes conformance lint types docs soak load bench lock format clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ venv: $(STAMP) ## make or refresh the virtual environment in .venv
 demo: $(STAMP) ## play cards, tasks, code and a terminal, and check the numbers
 	@$(PY) examples/demo.py $(ARGS)
 
-test: $(STAMP) ## run all tests (ARGS="-k name" for some of them)
-	@$(PYTEST) $(ARGS)
+test: $(STAMP) ## run the tests (ARGS="-k name" for some of them)
+	@$(PYTEST) -m "not agents" $(ARGS)
+
+test-agents: $(STAMP) ## run the tests with real MCP clients, roles on real servers, and servers that are mounted
+	@$(PYTEST) -m agents $(ARGS)
 
 test-runtimes: $(STAMP) ## run the tests that need a container engine or another runtime, one after another
 	@$(PY) -m pytest tests/runtimes -rs $(ARGS)

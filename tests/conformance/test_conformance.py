@@ -13,7 +13,7 @@ from scripts import npm_tools
 from scripts.conformance import PACKAGE, closed_port
 from tests.e2e.living import DEADLINE_S, line_of, watching
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(240)]
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "conformance.py"
 

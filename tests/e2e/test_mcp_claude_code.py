@@ -17,7 +17,7 @@ from tests.e2e.mcp_scripted_model import Call, Model, Said, model
 
 from openenv.testing import serving_command
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(120)]
 
 HERE = Path(__file__).resolve().parent
 CLI = "import sys; from openenv.cli import main; sys.exit(main(sys.argv[1:]))"

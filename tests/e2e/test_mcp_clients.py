@@ -24,7 +24,7 @@ from tests.e2e.mcp_programs import (
 from openenv import SyncEnvClient
 from openenv.testing import serving_command
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(240)]
 
 HERE = Path(__file__).resolve().parent
 CLI = "import sys; from openenv.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -13,7 +13,7 @@ from tests.e2e.mcp_stage import Era, Stage, staged
 
 from openenv import SyncEnvClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 INVALID, INVALID_REQUEST, NOT_FOUND = -32602, -32600, -32001

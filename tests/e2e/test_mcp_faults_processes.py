@@ -20,7 +20,7 @@ from tests.e2e.test_serve import serving
 
 from openenv import SyncEnvClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 WORLDS = Path(mcp_fault_worlds.__file__)

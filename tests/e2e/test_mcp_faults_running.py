@@ -14,7 +14,7 @@ from tests.e2e.mcp_stage import Era, Stage, staged, until
 
 from openenv.record import open_recorded
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 LARGE = 2 * 1024 * 1024

@@ -18,7 +18,7 @@ from openenv import Observation
 from openenv.environment import ToolEnvironment
 from openenv.tools import Tool
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 WORLDS = pytest.mark.parametrize("world", [Faults, AwaitedFaults])

@@ -19,7 +19,7 @@ from tests.e2e.mcp_raw import ERAS, GONE, Older
 from tests.e2e.mcp_stage import Era
 from tests.e2e.test_serve import CLI, url_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(120)]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 WORKERS = pytest.mark.parametrize("workers", [1, 2])

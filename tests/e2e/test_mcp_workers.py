@@ -20,7 +20,7 @@ from tests.e2e.mcp_stage import Era, until
 from tests.e2e.test_serve import CLI, url_of
 from tests.e2e.test_workers import others_are_up, pids, told
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(120)]
 
 BOTH = pytest.mark.parametrize("era", ERAS)
 WORLDS = Path(mcp_fault_worlds.__file__)

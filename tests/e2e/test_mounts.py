@@ -20,7 +20,7 @@ from tests.unit.mounts.outside_http import served
 
 from openenv import SyncEnvClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 COMMAND = [sys.executable, "-I", "-S", OUTSIDE]
 

@@ -17,7 +17,7 @@ from tests.e2e.worlds import write
 
 from openenv import SyncMCPToolClient
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 CLI = "import sys; from openenv.cli import main; sys.exit(main(sys.argv[1:]))"
 

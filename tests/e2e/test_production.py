@@ -22,7 +22,7 @@ from openenv import GenericEnvClient
 from openenv.errors import ConnectFailed
 from openenv.server import AccessOptions, Role, application
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 CLI = "import sys; from openenv.cli import main; sys.exit(main(sys.argv[1:]))"
 

@@ -18,7 +18,7 @@ from openenv.app import create_app
 from openenv.errors import Forbidden, Unauthorized
 from openenv.server import AccessOptions, Role, application
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.agents]
 
 OPEN, CONTROL, READ = "anybody", "orchestrator", "grader"
 LOOK, WATCH, PLAY, OWN = "grader and observer", "the events", "MCP of one session", "MCP of the token's session"

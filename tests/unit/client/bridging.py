@@ -16,6 +16,12 @@ from typing import Any
 from openenv.client.stdio_bridge import bridge_stdio
 
 WAIT_S = 20.0
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections come at once, and the usual 5 may wait
+
+
 """How long something that must happen is waited for; only a failing test waits that long."""
 
 
@@ -117,7 +123,7 @@ class ScriptedServer:
                     self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = True
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = _Server(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/mcp"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))

@@ -21,6 +21,7 @@ V1_CODES = {
     "SESSION_ERROR",
 }
 BUILTIN_BASES = {
+    "AccessDenied": PermissionError,
     "StepTimeout": TimeoutError,
     "ConfigurationError": ValueError,
     "EnvironmentNotFound": LookupError,
@@ -83,7 +84,7 @@ def test_a_row_of_the_table(cls: type[OpenEnvError]) -> None:
     assert "code" in vars(cls), "a class without a code of its own would be read as its parent"
     assert cls.code == cls.code.upper()
     assert cls.v1_code in V1_CODES
-    assert cls.http_status in {400, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504}
+    assert cls.http_status in {400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504}
     assert -32768 <= cls.jsonrpc_code <= -32000
     assert isinstance(cls.retryable, bool)
     assert cls.__doc__

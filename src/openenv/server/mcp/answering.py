@@ -13,20 +13,7 @@ from openenv.session import Call, Session
 from openenv.session.tool_answers import for_agents, observation_json
 from openenv.tools import CallCancelled, Changed, Logged, Note, Progressed
 
-__all__ = ["OFFERED", "Ends", "NotAnswered", "Way", "answer", "askable", "call_of", "failed", "notification_of"]
-
-OFFERED = frozenset(
-    (
-        "tools/list",
-        "resources/list",
-        "resources/templates/list",
-        "resources/read",
-        "prompts/list",
-        "prompts/get",
-        "completion/complete",
-    )
-)
-"""What the environment answers without a step."""
+__all__ = ["Ends", "NotAnswered", "Way", "answer", "askable", "call_of", "failed", "notification_of"]
 
 _ASKING = ("prompts/get", "resources/read")
 _ASKABLE = ("elicitation", "sampling", "roots")

@@ -23,7 +23,7 @@ from openenv.mcp.older import OlderSession
 from openenv.mcp.stateless import ASKING_METHODS
 from openenv.mcp.versions import Era
 from openenv.server.exchange import Scope
-from openenv.server.mcp.answering import OFFERED, NotAnswered, answer, askable, call_of, notification_of
+from openenv.server.mcp.answering import NotAnswered, answer, askable, call_of, notification_of
 from openenv.server.mcp.clients import Client, Clients
 from openenv.server.mcp.doors import Doors
 from openenv.server.mcp.posts import Final, Post, deliver, final_error
@@ -176,9 +176,7 @@ class OlderEra:
                 return client.core.set_level(request)
             case "resources/subscribe" | "resources/unsubscribe":
                 return client.core.subscribe(request)
-            case method if method in OFFERED or method == "tools/call":
-                return await answer(client.session, request, _Way(client, request, stream), call)
-        return client.core.initialize(request, self._server_info, {}, None)  # which says that it has begun
+        return await answer(client.session, request, _Way(client, request, stream), call)
 
 
 class _Way:
