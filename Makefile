@@ -29,7 +29,7 @@ demo: $(STAMP) ## play cards, tasks, code and a terminal, and check the numbers
 	@$(PY) examples/demo.py $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS="-k name" for some of them)
-	@$(PYTEST) -m "not agents" $(ARGS)
+	@$(PYTEST) -m "not agents" --ignore=tests/docs $(ARGS)
 
 test-agents: $(STAMP) ## run the tests with real MCP clients, roles on real servers, and servers that are mounted
 	@$(PYTEST) -m agents $(ARGS)
@@ -49,7 +49,7 @@ types: $(STAMP) ## check types with mypy --strict
 	@$(PY) -m mypy --strict $(TYPED)
 
 docs: $(STAMP) ## run what the documentation says, and check its links
-	@$(PY) -m pytest tests/docs $(ARGS)
+	@$(PYTEST) tests/docs $(ARGS)
 
 soak: $(STAMP) ## play over bad lines and kill what serves, for about four minutes; check that nothing ran twice or was lost
 	@$(PY) -m tests.soak $(ARGS)

@@ -236,8 +236,9 @@ async def test_the_synchronous_client(served: tuple[str, Path], encoding: str) -
 
 @pytest.mark.parametrize("direction", Direction, ids=lambda one: one.name.lower())
 async def test_plain_http(served: tuple[str, Path], direction: Direction) -> None:
+    """Of what comes back most is the same few headers, again and again; of what goes there, every byte is cut."""
     async with playing(served, PlainPlay) as play:
-        await play.all_of(offsets(play, direction))
+        await play.all_of(offsets(play, direction, stride=1 if direction is Direction.TO_SERVER else 7))
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])

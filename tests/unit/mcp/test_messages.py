@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from openenv.mcp import messages
@@ -117,6 +117,7 @@ ENVELOPE = st.fixed_dictionaries(
 
 @given(st.binary(max_size=200) | ENVELOPE.map(lambda found: json.dumps(found).encode()))
 @example(b'{"jsonrpc":"2.0","id":1e999,"method":"m"}')
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_but_mcp_errors_comes_out(body: bytes) -> None:
     found: messages.Message | McpError
     try:
