@@ -6,6 +6,7 @@ import zlib
 
 import msgspec
 
+from openenv.server.bearer import bearer, session_named
 from openenv.server.exchange import Request
 
 __all__ = ["McpTarget", "mcp_target"]
@@ -50,9 +51,10 @@ def mcp_target(request: Request, body: bytes) -> McpTarget:
     named = request.header(_SESSION)
     if named:
         return McpTarget(named.partition(".")[0])
-    token = _bearer(request)
-    if token is not None and token.count(".") == 2:  # an agent's, which names its session
-        return McpTarget(token.partition(".")[0])
+    token = bearer(request.scope)
+    of_agent = session_named(token)
+    if of_agent is not None:
+        return McpTarget(of_agent)
     try:
         message = _decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -62,8 +64,3 @@ def mcp_target(request: Request, body: bytes) -> McpTarget:
     is_new = message.method in ("initialize", "openenv/session/create")
     client = None if token is None or request.header(_VERSION) is None else zlib.crc32(token.encode())
     return McpTarget(is_new=is_new, client=client)
-
-
-def _bearer(request: Request) -> str | None:
-    kind, _, token = (request.header("authorization") or "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" and token.strip() else None

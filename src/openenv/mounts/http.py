@@ -17,7 +17,7 @@ from openenv.mcp.happenings import Answer, Asked, Happening, InputWanted, Opened
 from openenv.mcp.messages import McpError, RequestId
 from openenv.mcp.sse import SseDecoder, SseEvent
 from openenv.mcp.versions import Era
-from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, Listener, Outcome
+from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, CoreLink, Listener, Outcome
 
 __all__ = ["HttpLink"]
 
@@ -28,7 +28,7 @@ _RETURN_AFTER_S = (0.1, 30.0)  # at least and at most, whatever the server says
 _EVENTS = "text/event-stream"
 
 
-class HttpLink:
+class HttpLink(CoreLink):
     """A link to a URL. ``HttpLink.start`` makes one."""
 
     opened: Opened
@@ -84,16 +84,6 @@ class HttpLink:
         if self._core.opened is None:
             raise self._unavailable("does not answer as an MCP server does")
         self.opened = self._core.opened
-
-    async def request(
-        self, method: str, params: Mapping[str, Any], listener: Listener, *, input_schema: dict[str, Any] | None = None
-    ) -> Outcome:
-        wants_progress = method == "tools/call"
-        sent = self._core.request(method, dict(params), wants_progress=wants_progress, input_schema=input_schema)
-        return await self._answered(sent, listener)
-
-    async def retry(self, wanted: InputWanted, responses: dict[str, dict[str, Any]], listener: Listener) -> Outcome:
-        return await self._answered(self._core.retry(wanted, responses, wants_progress=True), listener)
 
     async def _answered(self, sent: Outgoing, listener: Listener) -> Outcome:
         assert sent.id is not None  # of a request

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from openenv.mcp.happenings import Answer, Asked, InputWanted, Opened, Refused, Told
+from openenv.mcp.client import ClientCore
+from openenv.mcp.happenings import Answer, Asked, InputWanted, Opened, Outgoing, Refused, Told
 from openenv.mcp.messages import METHOD_NOT_FOUND, McpError
 from openenv.version import __version__
 
-__all__ = ["CAPABILITIES", "CLIENT_INFO", "MAX_MESSAGE_BYTES", "QUESTIONS", "Link", "Listener", "Outcome"]
+__all__ = ["CAPABILITIES", "CLIENT_INFO", "MAX_MESSAGE_BYTES", "QUESTIONS", "CoreLink", "Link", "Listener", "Outcome"]
 
 CLIENT_INFO = {"name": "openenv", "version": __version__}
 CAPABILITIES: dict[str, Any] = {"elicitation": {}, "sampling": {}}
@@ -60,3 +61,24 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """End it and everything that it holds."""
+
+
+class CoreLink:
+    """What links have in common: a request is one of the core's, which each carries in its way."""
+
+    _core: ClientCore
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], listener: Listener, *, input_schema: dict[str, Any] | None = None
+    ) -> Outcome:
+        """As ``Link.request``."""
+        wants_progress = method == "tools/call"
+        sent = self._core.request(method, dict(params), wants_progress=wants_progress, input_schema=input_schema)
+        return await self._answered(sent, listener)
+
+    async def retry(self, wanted: InputWanted, responses: dict[str, dict[str, Any]], listener: Listener) -> Outcome:
+        """As ``Link.retry``."""
+        return await self._answered(self._core.retry(wanted, responses, wants_progress=True), listener)
+
+    async def _answered(self, sent: Outgoing, listener: Listener) -> Outcome:
+        raise NotImplementedError

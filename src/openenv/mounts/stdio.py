@@ -12,7 +12,7 @@ from openenv.mcp.client import ClientCore
 from openenv.mcp.happenings import Answer, Asked, Happening, InputWanted, Opened, Outgoing, Refused, Told
 from openenv.mcp.messages import McpError, RequestId
 from openenv.mcp.versions import Era
-from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, Listener, Outcome
+from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, CoreLink, Listener, Outcome
 from openenv.mounts.process import ServerProcess
 
 __all__ = ["ProbeUnanswered", "StderrLog", "StdioLink"]
@@ -68,7 +68,7 @@ class StderrLog:
                 log.info("%s: what else it says in this episode is left out", self._name)
 
 
-class StdioLink:
+class StdioLink(CoreLink):
     """A link to a program. ``StdioLink.start`` makes one."""
 
     opened: Opened
@@ -143,16 +143,6 @@ class StdioLink:
         self._out.transport, _ = await self._loop.connect_read_pipe(lambda: self._out, stdout)
         self._err.transport, _ = await self._loop.connect_read_pipe(lambda: self._err, stderr)
         self._out.ended.add_done_callback(lambda _: self.lost())
-
-    async def request(
-        self, method: str, params: Mapping[str, Any], listener: Listener, *, input_schema: dict[str, Any] | None = None
-    ) -> Outcome:
-        wants_progress = method == "tools/call"
-        sent = self._core.request(method, dict(params), wants_progress=wants_progress, input_schema=input_schema)
-        return await self._answered(sent, listener)
-
-    async def retry(self, wanted: InputWanted, responses: dict[str, dict[str, Any]], listener: Listener) -> Outcome:
-        return await self._answered(self._core.retry(wanted, responses, wants_progress=True), listener)
 
     async def _answered(self, sent: Outgoing, listener: Listener) -> Outcome:
         id = sent.id

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from openenv.errors import ConfigurationError, Forbidden, OpenEnvError, Unauthorized
+from openenv.server.bearer import bearer_in, session_named
 from openenv.server.exposure import EXPOSURE, Exposure
 from openenv.server.hosts import Hosts
 
@@ -235,10 +236,11 @@ class Access:
 
     def _agent(self, token: str | None) -> Role | None:
         """The role of an agent's token, wherever its session is asked for."""
-        if token is None or token.count(".") != 2 or self._find is None:
+        named = session_named(token)
+        if token is None or named is None or self._find is None:
             return None
         try:
-            session = self._find(token.partition(".")[0])
+            session = self._find(named)
         except OpenEnvError:
             return None
         return Role.AGENT if session.admits(token) else None
@@ -277,8 +279,8 @@ def _credentials(scope: Scope) -> tuple[str | None, str | None, str | None]:
             host = value.decode("latin-1")
         elif name == b"origin":
             origin = value.decode("latin-1")
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            token = value[7:].strip().decode("latin-1")
+        elif name == b"authorization":
+            token = bearer_in(value)
     return host, origin, token
 
 

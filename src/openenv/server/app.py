@@ -79,7 +79,7 @@ def build_app(
     def mcp() -> McpEndpoint:
         from openenv.server.mcp.endpoint import McpEndpoint  # at the first request for it
 
-        return McpEndpoint(engine, shared, access, max_message_bytes, is_production=access.production)
+        return McpEndpoint(engine, shared, access, max_message_bytes)
 
     door = McpDoor(mcp)
     endpoints = [*http_endpoints(engine, openings, shared, max_message_bytes, access), *mcp_endpoints(door)]

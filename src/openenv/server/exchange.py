@@ -9,7 +9,7 @@ from typing import Any
 
 from openenv.errors import InvalidRequest, MessageTooLarge
 
-__all__ = ["Answer", "Endpoint", "Receive", "Request", "Scope", "Send", "Streamed", "path_of"]
+__all__ = ["Answer", "Endpoint", "Receive", "Request", "Scope", "Send", "Streamed", "path_of", "until_gone"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,6 +20,12 @@ def path_of(scope: Scope) -> str:
     """The path below the place where the application is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return once the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class Request:
@@ -72,8 +78,7 @@ class Request:
 
     async def gone(self) -> None:
         """Wait until nobody is there any more to read an answer; what is left of the body is dropped."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await until_gone(self._receive)
 
 
 @dataclass(slots=True)

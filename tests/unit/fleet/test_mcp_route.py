@@ -52,6 +52,13 @@ def test_a_token_that_is_no_agents_stands_for_its_client_where_each_request_stan
     assert _target(_LIST, authorization="Basic mine", mcp_protocol_version="2026-07-28") == McpTarget()
 
 
+def test_a_token_of_three_parts_that_is_no_agents_is_that_of_its_client() -> None:
+    token = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl"  # such as those that proxies give
+    found = _target(_LIST, authorization=token, mcp_protocol_version="2026-07-28")
+    assert found.session == ""
+    assert found.client is not None
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"method": 5}', b'{"params": {"session_id": 5}}', b"\xff"])
 def test_what_cannot_be_read_is_for_whoever_says_so(body: bytes) -> None:
     assert _target(body) == McpTarget()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
@@ -11,6 +10,7 @@ from openenv.errors import AccessDenied, OpenEnvError, Unauthorized
 from openenv.mcp.messages import SESSION_NOT_FOUND, McpError
 from openenv.protocol import Reset
 from openenv.server.access import Access
+from openenv.server.bearer import bearer, session_named
 from openenv.server.exchange import Scope
 from openenv.session import Ending, Moved, Phase, Session, SessionEngine, SharedSession
 
@@ -20,8 +20,6 @@ _ENDS_WITHIN_S = 5.0
 _MOST_ENDED = 10_000
 """Clients whose environments have ended, and who have not asked since."""
 
-_AGENT_TOKEN = re.compile(r"([\w-]+)\.\d+\.[\w-]+", re.ASCII)
-
 
 class Doors:
     """Finds and opens sessions for MCP clients.
@@ -29,15 +27,13 @@ class Doors:
     Args:
         engine: Where the sessions live.
         shared: The one that requests share which name none.
-        access: Who may.
-        is_production: Whether nobody controls episodes: each client has an environment of its own.
+        access: Who may; and whether nobody controls episodes, so that each client has an environment of its own.
     """
 
-    def __init__(self, engine: SessionEngine, shared: SharedSession, access: Access, *, is_production: bool) -> None:
+    def __init__(self, engine: SessionEngine, shared: SharedSession, access: Access) -> None:
         self._engine = engine
         self._shared = shared
         self._access = access
-        self.is_production = is_production
         self._of_tokens: dict[str, Session] = {}
         self._ended: dict[str, Ending] = {}  # of tokens whose clients have not been told
         self._beginning: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -63,11 +59,11 @@ class Doors:
         Raises:
             Unauthorized: The token is wrong, or has expired.
         """
-        found = _AGENT_TOKEN.fullmatch(bearer(scope) or "")
-        if found is None:
+        named = session_named(bearer(scope))
+        if named is None:
             return None
         try:
-            session = await self._engine.recovery.find(found[1])
+            session = await self._engine.recovery.find(named)
         except OpenEnvError:  # who has no good token need not know which sessions there are
             raise Unauthorized("the token is wrong, or its session has ended") from None
         self._access.admit_mcp(scope, session)
@@ -108,9 +104,10 @@ class Doors:
         """
         self._access.admit_mcp(scope, None)
         token = bearer(scope)
-        if self.is_production and (token is None or self._access.enabled):
+        is_production = self._access.production
+        if is_production and (token is None or self._access.enabled):
             return None
-        whose = token if self.is_production and token is not None else ""
+        whose = token if is_production and token is not None else ""
         lock = self._beginning.setdefault(whose, asyncio.Lock())
         async with lock:  # two requests at once are of one client
             if whose:
@@ -174,12 +171,3 @@ class Doors:
             self._ended[token] = closed.ending or Ending.CLOSED
             while len(self._ended) > _MOST_ENDED:
                 del self._ended[next(iter(self._ended))]
-
-
-def bearer(scope: Scope) -> str | None:
-    """The token that a request shows."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            kind, _, token = value.decode("latin-1").partition(" ")
-            return token.strip() or None if kind.lower() == "bearer" else None
-    return None

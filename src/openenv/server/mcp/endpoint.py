@@ -7,7 +7,7 @@ from typing import Any
 from openenv.errors import AccessDenied, OpenEnvError
 from openenv.mcp.headers import PostHeaders, check_media, era_of
 from openenv.mcp.legacy import is_legacy
-from openenv.mcp.messages import INVALID_REQUEST, McpError, Request, read
+from openenv.mcp.messages import INVALID_REQUEST, SESSION_NOT_FOUND, McpError, Request, read
 from openenv.mcp.versions import Era
 from openenv.server.access import Access
 from openenv.server.exchange import Receive, Scope, Send
@@ -32,25 +32,16 @@ class McpEndpoint:
         shared: The one that requests share which name none.
         access: Who may.
         max_message_bytes: Largest body that a client may send.
-        is_production: Whether nobody controls episodes.
     """
 
-    def __init__(
-        self,
-        engine: SessionEngine,
-        shared: SharedSession,
-        access: Access,
-        max_message_bytes: int,
-        *,
-        is_production: bool = False,
-    ) -> None:
+    def __init__(self, engine: SessionEngine, shared: SharedSession, access: Access, max_message_bytes: int) -> None:
         about = engine.metadata
         info: dict[str, Any] = {
             "name": engine.spec.name,
             "version": (about.version if about else None) or __version__,
         }
         self._max_message_bytes = max_message_bytes
-        self._doors = Doors(engine, shared, access, is_production=is_production)
+        self._doors = Doors(engine, shared, access)
         self._older = OlderEra(self._doors, info)
         self._stateless = StatelessEra(self._doors, info)
         self._legacy = Legacy(self._doors)
@@ -125,4 +116,4 @@ class McpEndpoint:
         except AccessDenied:
             raise
         except OpenEnvError as error:  # it has ended: the client begins anew
-            raise McpError(-32001, f"Session not found: {error.message}", http_status=404) from None
+            raise McpError(SESSION_NOT_FOUND, f"Session not found: {error.message}", http_status=404) from None

@@ -11,9 +11,9 @@ from typing import Any
 from openenv.errors import OpenEnvError
 from openenv.mcp.headers import PostHeaders
 from openenv.mcp.messages import INTERNAL_ERROR, McpError, RequestId, error_bytes
-from openenv.server.exchange import Answer, Receive, Scope, Send
+from openenv.server.exchange import Answer, Receive, Scope, Send, until_gone
 from openenv.server.mcp.answering import failed
-from openenv.server.mcp.streams import Stream, until_gone
+from openenv.server.mcp.streams import Stream
 
 __all__ = ["Final", "Post", "deliver", "final_error", "told"]
 

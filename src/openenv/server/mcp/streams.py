@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from openenv.mcp.sse import KEEP_ALIVE, EventLog, event
-from openenv.server.exchange import Receive, Send
+from openenv.server.exchange import Receive, Send, until_gone
 
-__all__ = ["Stream", "until_gone"]
+__all__ = ["Stream"]
 
 _KEEP_ALIVE_S = 15.0
 _COME_BACK_MS = 500
@@ -140,12 +140,6 @@ class Stream:
     def _wake(self) -> None:
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
-
-
-async def until_gone(receive: Receive) -> None:
-    """Return once the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _body(send: Send, data: bytes, *, more: bool = True) -> None:

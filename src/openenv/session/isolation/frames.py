@@ -43,6 +43,7 @@ __all__ = [
     "built_frame",
     "reading_about",
     "reading_deadlines",
+    "reading_failure",
     "reading_plan",
     "reading_reply",
     "reading_request",
@@ -167,6 +168,18 @@ def reading_reply(frame: Frame) -> Observed | StateIs | Closed | Failed:
     return reply
 
 
+def reading_failure(frame: Frame, else_wrong: str) -> Failed:
+    """The error that came in the place of what was asked for.
+
+    Raises:
+        RemoteProtocolError: It is none, with those words.
+    """
+    reply = reading_reply(frame)
+    if not isinstance(reply, Failed):
+        raise RemoteProtocolError(else_wrong)
+    return reply
+
+
 def built_frame(plan: EnvironmentPlan, deadlines: Mapping[str, float] | None = None) -> Frame:
     """The first frame of a session whose environment could be built.
 
@@ -200,10 +213,7 @@ def reading_plan(frame: Frame) -> EnvironmentPlan | Failed:
     """
     kind, body = frame
     if kind != BUILT:
-        reply = reading_reply(frame)
-        if not isinstance(reply, Failed):
-            raise RemoteProtocolError("a worker begins with a plan or an error")
-        return reply
+        return reading_failure(frame, "a worker begins with a plan or an error")
     try:
         found = _decode_plan(body)
     except msgspec.MsgspecError as error:
@@ -240,10 +250,7 @@ def reading_snapshot(frame: Frame, kind: int) -> bytes | Failed:
     """
     if frame[0] == kind:
         return frame[1]
-    reply = reading_reply(frame)
-    if not isinstance(reply, Failed):
-        raise RemoteProtocolError("a snapshot was asked for")
-    return reply
+    return reading_failure(frame, "a snapshot was asked for")
 
 
 def about_frame(about: object) -> Frame:
@@ -263,10 +270,7 @@ def reading_about(frame: Frame) -> EnvironmentMetadata | Failed | None:
     """
     kind, body = frame
     if kind != ABOUT:
-        reply = reading_reply(frame)
-        if not isinstance(reply, Failed):
-            raise RemoteProtocolError("metadata was asked for")
-        return reply
+        return reading_failure(frame, "metadata was asked for")
     try:
         fields = _decode_about(body)
         return None if fields is None else EnvironmentMetadata.model_validate(fields)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from openenv.errors import ExecutionFailed, InvalidRequest, RemoteProtocolError
 from openenv.protocol import Failed
 from openenv.protocol.encoding import UNENCODABLE
-from openenv.session.isolation.frames import CANCEL, LARGEST_NOTE, NOTE, OFFER, Frame, reading_reply
+from openenv.session.isolation.frames import CANCEL, LARGEST_NOTE, NOTE, OFFER, Frame, reading_failure
 from openenv.tools.notes import Note, note_from, note_text
 
 __all__ = [
@@ -77,10 +77,7 @@ def reading_offered(frame: Frame) -> dict[str, Any] | Failed:
     """
     kind, body = frame
     if kind != OFFER:
-        reply = reading_reply(frame)
-        if not isinstance(reply, Failed):
-            raise RemoteProtocolError("an offer was asked for")
-        return reply
+        return reading_failure(frame, "an offer was asked for")
     try:
         return _decode_offered(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
