@@ -2,6 +2,10 @@
 
 import signal
 
+import pytest
+
+pytest.register_assert_rewrite("tests")  # helpers beside the tests say what they found, too
+
 
 def pytest_configure() -> None:
     # A shell that starts a command in the background has it ignore SIGINT, and its children inherit that. Programs of

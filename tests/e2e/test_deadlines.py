@@ -114,6 +114,8 @@ def test_a_reset_may_take_too_long_too() -> None:
             env.reset(hang=True, timeout_s=SOON_S)
         env.reset()
         assert count_of(env.step({})) == 1
+        Threaded.gate.set()  # while the server is there to close it: its thread would outlive the server
+        wait_ready(url)
 
 
 @pytest.mark.parametrize(("cls", "usable"), [(Replayed, True), (Crashing, False)])
@@ -145,6 +147,7 @@ def test_over_http(cls: type[Any], code: int) -> None:
         assert late.json()["error"]["code"] == "STEP_TIMEOUT"
         assert http.post("/step", json={"action": {}}).status_code == code
         Threaded.gate.set()
+        wait_ready(url)
 
 
 def test_a_long_request_says_that_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
