@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from openenv.errors import OpenEnvError
     from openenv.tools import Changed, Note
 
-__all__ = ["Call", "Listener", "Moved", "Watcher", "agent_mac", "tell"]
+__all__ = ["Call", "Listener", "Moved", "Watcher", "tell"]
 
 log = logging.getLogger("openenv.session")
 
@@ -75,9 +73,3 @@ def tell(watchers: list[Watcher], news: Moved | Changed) -> None:
             watcher(news)
         except Exception:  # what watches must not change what it sees
             log.exception("who watches a session failed")
-
-
-def agent_mac(token_digest: bytes, ordinal: int) -> str:
-    """What proves that a token is good for the episode of that number, from 1."""
-    mac = hmac.digest(token_digest, f"agent:{ordinal}".encode(), "sha256")
-    return urlsafe_b64encode(mac).decode().rstrip("=")

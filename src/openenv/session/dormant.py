@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openenv.errors import OpenEnvError, StepTimeout
 from openenv.protocol import Failed, Observed, Reset, Step, V2ClientCodec, V2ServerCodec
 from openenv.record import Answered, Position, Snapshotted
+from openenv.session.agent_key import AgentKey
 from openenv.session.chronicle import FORM, digest
 from openenv.session.history import History
 from openenv.session.lifecycle import Phase
@@ -85,6 +86,13 @@ class Dormant:
         """Whether that session is there; with a token: and it is its own."""
         found = self._sessions.get(session)
         return found is not None and (token is None or hmac.compare_digest(found.opening.token_digest, digest(token)))
+
+    def agent_key(self, session: str) -> AgentKey | None:
+        """What its agents show, if that session is there."""
+        found = self._sessions.get(session)
+        if found is None:
+            return None
+        return AgentKey(session, found.opening.token_digest, Tally.ordinal_of(found.resets))
 
     def by_nonce(self, nonce: str) -> str | None:
         """The session that was opened with this nonce, also once it was taken or forgotten."""

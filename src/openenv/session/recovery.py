@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openenv.errors import EpisodeLost, FactoryFailed, OpenEnvError, RecordError
+from openenv.session.agent_key import AgentKey
 from openenv.session.builder import Builder
 from openenv.session.chronicle import Chronicle, token_of
 from openenv.session.departed import Ending, gone, lost
@@ -103,6 +104,10 @@ class NoRecovery:
         """
         return self._table.get(session_id) if token is None else self._table.owned(session_id, token)
 
+    def asleep(self, session_id: str) -> AgentKey | None:
+        """What the agents show of a session that ``find`` would have to bring back; ``None``: it would not."""
+        return None
+
     async def of_nonce(self, nonce: str) -> Session | None:
         """The session that was opened with that nonce when the server ended before.
 
@@ -190,6 +195,10 @@ class Recovery(NoRecovery):
                 raise gone(Ending.SUSPENDED)
             await self._woken(session_id)
         return await super().find(session_id, token)
+
+    def asleep(self, session_id: str) -> AgentKey | None:
+        """What the agents show of a session that ``find`` would have to bring back."""
+        return self._dormant.agent_key(session_id)
 
     async def of_nonce(self, nonce: str) -> Session | None:
         """The session that was opened with that nonce when the server ended before."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from openenv.environment import EnvironmentPlan
 from openenv.protocol import Failed, Observed, OutcomeIs, Reset, StateIs, Step
+from openenv.session.agent_key import AgentKey
 from openenv.session.branching import Branch, branch_of, follow
-from openenv.session.calls import Call, Watcher, agent_mac
+from openenv.session.calls import Call, Watcher
 from openenv.session.chronicle import digest, token_of
 from openenv.session.departed import Ending, gone
 from openenv.session.episode import Episode
@@ -225,14 +225,17 @@ class Session:
         return self.episode.outcome()
 
     def agent_token(self) -> str:
-        """What an agent shows to act in the running episode, or in the first, if none has begun. It holds no secret
-        but its own, and is good until the next episode begins."""
-        ordinal = self.episode.tally.ordinal
-        return f"{self.id}.{ordinal}.{agent_mac(self.token_digest, ordinal)}"
+        """What an agent shows to act in the running episode, or in the first, if none has begun; good until the next
+        one begins."""
+        return self._agent_key.token()
 
     def admits(self, token: str) -> bool:
         """Whether that is the agent's token of the episode that runs now."""
-        return hmac.compare_digest(token.encode(errors="replace"), self.agent_token().encode())
+        return self._agent_key.admits(token)
+
+    @property
+    def _agent_key(self) -> AgentKey:
+        return AgentKey(self.id, self.token_digest, self.episode.tally.ordinal)
 
     @functools.cached_property
     def _tools(self) -> ToolCalls:

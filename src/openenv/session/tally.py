@@ -52,7 +52,12 @@ class Tally:
     @property
     def ordinal(self) -> int:
         """Number of the running episode, or of the first if none has begun, from 1."""
-        return max(self.resets, 1)
+        return self.ordinal_of(self.resets)
+
+    @staticmethod
+    def ordinal_of(resets: int) -> int:
+        """The same after so many resets."""
+        return max(resets, 1)
 
     def answered(self, request: Reset | Step, answer: Observed) -> None:
         """A move was answered."""

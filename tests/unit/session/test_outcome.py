@@ -155,7 +155,13 @@ async def test_outcome_and_tokens_survive_a_restart(tmp_path: Path, cls: Any, is
             ("step", 3, "E2"),
         ]
     async with serving(cls, isolation, tmp_path) as engine:
+        asleep = engine.recovery.asleep(session.id)
+        assert asleep is not None
+        assert asleep.admits(token)
+        assert not asleep.admits(stale)
+        assert len(engine.recovery) == 1  # it was not brought back for that
         woken = await engine.recovery.find(session.id)
+        assert engine.recovery.asleep(session.id) is None
         assert woken is not session
         assert woken.outcome() == before
         assert woken.agent_token() == token

@@ -46,12 +46,12 @@ class Doors:
             Unauthorized, Forbidden: The client may not ask it.
         """
         try:
-            session = await self._engine.recovery.find(session_id)
+            return await self._found(scope, session_id)
+        except AccessDenied:
+            raise
         except OpenEnvError:  # who has no good token need not know which sessions there are
             self._access.admit_mcp(scope, None)
             raise
-        self._access.admit_mcp(scope, session)
-        return session
 
     async def of_token(self, scope: Scope) -> Session | None:
         """The session that an agent's token is of; ``None`` where none is shown.
@@ -63,9 +63,17 @@ class Doors:
         if named is None:
             return None
         try:
-            session = await self._engine.recovery.find(named)
+            return await self._found(scope, named)
+        except AccessDenied:
+            raise
         except OpenEnvError:  # who has no good token need not know which sessions there are
             raise Unauthorized("the token is wrong, or its session has ended") from None
+
+    async def _found(self, scope: Scope, session_id: str) -> Session:
+        asleep = self._engine.recovery.asleep(session_id)
+        if asleep is not None:  # bringing one back is work, which is done for those who may ask it alone
+            self._access.admit_mcp(scope, asleep)
+        session = await self._engine.recovery.find(session_id)
         self._access.admit_mcp(scope, session)
         return session
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
+from tests.unit.server.lifespan import living
 from tests.unit.server.mcp.spoken import Desk, OlderSpeaker, Site, StatelessSpeaker, last, spoken, text
 
 from openenv import Observation, RewardInvalid
+from openenv.app import create_app
 from openenv.protocol import Reset
 from openenv.server import AccessOptions, Role
 from openenv.session import Ending, Session
@@ -48,6 +51,12 @@ class Boarded(Desk):
 
 class Board(Observation):
     board: str
+
+
+class Fixed(Desk):
+    """Goes the same way again."""
+
+    deterministic: ClassVar[bool] = True
 
 
 class Lonely(Desk):
@@ -287,3 +296,30 @@ def agent_of(site: Site, era: Any, session: Session, before: Any) -> Any:
     told = {name.decode(): value.decode() for name, value in before.scope["headers"]}
     speaker.headers = {"content-type": "application/json", **{k: v for k, v in told.items() if k != "host"}}
     return speaker.exchange(b'{"jsonrpc":"2.0","id":1,"method":"ping"}', before.scope["method"])
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/sessions/{}/mcp"])
+async def test_who_may_not_ask_a_session_does_not_wake_it(tmp_path: Path, path: str) -> None:
+    """To bring one back is work: an environment is built, and its episode played again."""
+    kept: dict[str, Any] = {"isolation": "inline", "journal": tmp_path, "auth": AccessOptions()}
+    app = create_app(_of(Fixed), **kept)
+    async with living(app):
+        session = await app.state.engine.open(nonce="a secret nonce")
+        await session.reset(Reset())
+        stale = session.agent_token()
+        await session.reset(Reset())
+        good = session.agent_token()
+    app = create_app(_of(Fixed), **kept)
+    async with living(app):
+        site = Site(app, Fixed)
+        for wrong in (stale, good[:-1], good.replace(session.id, "nobody")):
+            speaker = StatelessSpeaker(site, path.format(session.id), wrong)
+            assert (await site.serve(speaker.request("tools/list"))).status == 401
+        assert len(site.engine.recovery) == 1
+        assert "result" in await StatelessSpeaker(site, path.format(session.id), good).ask("tools/list")
+        assert len(site.engine.recovery) == 0
+        await site.aclose()
+
+
+def _of(cls: type[Desk]) -> type[Desk]:
+    return type(cls.__name__, (cls,), {"began": asyncio.Event(), "go": asyncio.Event(), "resets": []})
