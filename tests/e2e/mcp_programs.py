@@ -30,6 +30,7 @@ __all__ = [
     "STATELESS",
     "Program",
     "Started",
+    "python_with",
     "started",
 ]
 
@@ -62,7 +63,7 @@ class Program:
     def command(self, place: Path) -> list[str | Path]:
         """What to run; an empty directory is given. Skips the test where it cannot be installed."""
         if self.file.endswith(".py"):
-            return [_python(f"{self.package}=={self.version}"), HERE / self.file]
+            return [python_with(f"{self.package}=={self.version}"), HERE / self.file]
         node, modules = _npm(self.package, self.version)
         (place / "node_modules").symlink_to(modules)
         program = place / self.file
@@ -111,7 +112,7 @@ def claude_environment(home: Path) -> dict[str, str]:
     }
 
 
-def _python(requirement: str) -> Path:
+def python_with(requirement: str) -> Path:
     """The Python of a virtual environment that holds one library and nothing of ours; skips the test without one."""
     made = (
         cache()

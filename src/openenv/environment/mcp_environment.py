@@ -62,7 +62,7 @@ class MCPEnvironment(ToolEnvironment[StateT]):
         objects = self.__dict__["_openenv_objects"] = ObjectTools(mcp_server)
         toolbox = book_of(self).toolbox
         toolbox.toolsets.append(objects)
-        run_once(objects.begin({}))
+        run_once(objects.look())
         toolbox.check_toolsets()
 
     if not TYPE_CHECKING:
@@ -109,15 +109,29 @@ class MCPEnvironment(ToolEnvironment[StateT]):
             "sandbox, with the functions of callables()"
         )
 
+    def begin_episode(self, seed: int | None, episode_id: str | None) -> None:
+        """Called before each reset: seeds ``rng``, makes a new state, and has the server begin anew with its client."""
+        super().begin_episode(seed, episode_id)
+        if self._openenv_has_server:
+            self._openenv_objects.begin_anew()
+
     def close(self) -> None:
         """Give back what it holds."""
         super().close()
-        if self._openenv_loop is not None:
-            self._openenv_loop.close()
-            self._openenv_loop = None
+        loop, self._openenv_loop = self._openenv_loop, None
+        if self._openenv_has_server:
+            self._openenv_objects.begin_anew()
+            if loop is not None:
+                run_by(loop, self._openenv_objects.close())
+        if loop is not None:
+            loop.close()
 
     @property
-    def _objects(self) -> ObjectTools:
+    def _openenv_has_server(self) -> bool:
+        return "_openenv_objects" in self.__dict__
+
+    @property
+    def _openenv_objects(self) -> ObjectTools:
         found: ObjectTools | None = self.__dict__.get("_openenv_objects")
         if found is None:
             raise ConfigurationError(
@@ -130,42 +144,42 @@ class MCPEnvironment(ToolEnvironment[StateT]):
         """Whether tools may be asynchronous: always, since ``step`` runs a loop of its own."""
         return True
 
-    async def _before_call(self, name: str) -> None:
-        if not self._objects.has(name):  # it may have come since
-            await self._objects.begin({})
+    async def _openenv_before_call(self, name: str) -> None:
+        if not self._openenv_objects.has(name):  # it may have come since
+            await self._openenv_objects.look()
 
-    async def _listed(self) -> list[Tool]:
-        await self._objects.begin({})
-        return await super()._listed()
+    async def _openenv_listed(self) -> list[Tool]:
+        await self._openenv_objects.look()
+        return await super()._openenv_listed()
 
-    async def _offered(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _openenv_offered(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == "about":
-            return await self._about()
+            return await self._openenv_about()
         if method in ("resources/list", "resources/templates/list", "prompts/list"):
             own = await answered(self, method, params)
             (key,) = own
-            return {key: [*own[key], *((await self._objects.offer(method, params)) or {key: []})[key]]}
+            return {key: [*own[key], *((await self._openenv_objects.offer(method, params)) or {key: []})[key]]}
         if method in ("resources/read", "prompts/get"):
             try:
                 return await answered(self, method, params)
             except InvalidRequest as error:
                 missing = error
-            found = await self._objects.offer(method, params)
+            found = await self._openenv_objects.offer(method, params)
             if found is None:
                 raise missing
             return found
-        return await super()._offered(method, params)
+        return await super()._openenv_offered(method, params)
 
-    async def _about(self) -> dict[str, Any]:
+    async def _openenv_about(self) -> dict[str, Any]:
         about = await answered(self, "about", {})
         for capability, methods in _LISTED_BY.items():
             for method in methods:
-                found = await self._objects.offer(method, {}) or {}
+                found = await self._openenv_objects.offer(method, {}) or {}
                 about["capabilities"][capability] |= any(found.values())
         about["instructions"] = about["instructions"] or getattr(self.mcp_server, "instructions", None)
         return about
 
-    def _driven(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _openenv_driven(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine returns, run here by a loop of this environment."""
         if self._openenv_loop is None:
             self._openenv_loop = asyncio.new_event_loop()

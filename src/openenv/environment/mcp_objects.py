@@ -6,12 +6,14 @@ import asyncio
 import base64
 import inspect
 import json
+import re
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from openenv.environment.object_session import ObjectSession
 from openenv.environment.tool_calls import CallFailed
 from openenv.errors import ConfigurationError, InvalidRequest
 from openenv.tools import BadArguments, Tool, ToolContext, ToolErrorType, Toolset
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 _WRAPPERS = ("ToolError", "UnexpectedToolError")
 """What the libraries raise in place of what a tool raised."""
+
+_REFUSED = re.compile(r"\bvalidation errors? for (call\[|\w+Arguments\b)")
+"""How the libraries tell a client that the arguments do not fit."""
 
 _LISTS = {
     "resources/list": ("resources", "list_resources", "to_mcp_resource"),
@@ -52,12 +57,23 @@ class ObjectTools:
         self.server = server
         self.name = str(getattr(server, "name", None) or type(server).__name__)
         self._tools: dict[str, Tool] = {}
+        self._session = ObjectSession(server) if ObjectSession.is_for(server) else None
 
     def fresh(self) -> Toolset:
         """The same, since the object is one and the same."""
         return ObjectTools(self.server)
 
     async def begin(self, credentials: Mapping[str, str]) -> None:
+        """Look which tools there are, for another episode."""
+        self.begin_anew()
+        await self.look()
+
+    def begin_anew(self) -> None:
+        """Forget what the server keeps for its client: the next episode is another one's."""
+        if self._session is not None:
+            self._session.begin_anew()
+
+    async def look(self) -> None:
         """Look which tools there are.
 
         Raises:
@@ -76,13 +92,18 @@ class ObjectTools:
         return name in self._tools
 
     async def call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> dict[str, Any]:
-        """Call a tool.
+        """Call a tool. One whose function takes more than its arguments, such as a ``Context``, is called over a
+        connection, as its library does; what it says and asks goes to the caller.
 
         Raises:
             BadArguments: They do not fit.
             CallFailed: It says that it failed.
+            InputNeeded: It asks something that the caller can be asked.
             Exception: Whatever it raises.
         """
+        tool = self._tools.get(name)
+        if self._session is not None and tool is not None and tool.function is None:
+            return _result(await self._session.call(name, arguments, context), tool)
         try:
             returned = await _awaited(self.server.call_tool(name, dict(arguments)))
         except Exception as error:  # whatever a tool raises, in the wrapping of its library
@@ -94,10 +115,12 @@ class ObjectTools:
             if error.__cause__ is not None and not isinstance(error.__cause__, BadArguments):
                 raise error.__cause__ from None  # what the tool raised
             raise CallFailed(ToolErrorType.EXECUTION_ERROR, str(error)) from error
-        return _result(returned, self._tools.get(name))
+        return _result(returned, tool)
 
     async def close(self) -> None:
-        """Nothing: the object is its author's."""
+        """End what was begun; the object itself is its author's."""
+        if self._session is not None:
+            await self._session.end()
 
     async def offer(self, method: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """What MCP asks besides tools, as far as the object has it.
@@ -218,11 +241,13 @@ def _result(returned: Any, tool: Tool | None) -> dict[str, Any]:
         content, structured, meta = returned, None, None
     else:
         content = getattr(returned, "content", ())
-        structured = getattr(returned, "structured_content", getattr(returned, "structuredContent", None))
+        structured = _either(returned, "structured_content", "structuredContent")
         meta = getattr(returned, "meta", None)
     blocks = [_plain(block) for block in content]
-    if getattr(returned, "is_error", getattr(returned, "isError", False)):
+    if _either(returned, "is_error", "isError"):
         text = "\n".join(block["text"] for block in blocks if "text" in block)
+        if _REFUSED.search(text):
+            raise BadArguments(text)
         raise CallFailed(ToolErrorType.EXECUTION_ERROR, text or "the tool failed")
     return {
         "content": blocks,
@@ -231,6 +256,11 @@ def _result(returned: Any, tool: Tool | None) -> dict[str, Any]:
         "data": _data(blocks, structured, tool),
         "is_error": False,
     }
+
+
+def _either(returned: Any, name: str, older: str) -> Any:
+    """An attribute that the libraries of one generation name so, and of the other otherwise."""
+    return getattr(returned, name) if hasattr(returned, name) else getattr(returned, older, None)
 
 
 def _data(blocks: list[dict[str, Any]], structured: Any, tool: Tool | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -73,7 +74,6 @@ class ToolEnvironment(_Environment[StateT]):
 
     instructions: ClassVar[str | None] = None
     """What an agent is told of the environment when it connects."""
-
     toolsets: ClassVar[Sequence[Toolset]] = ()
     """Tools from elsewhere. Each instance has ``fresh()`` ones of its own, which ``begin()`` at every reset."""
 
@@ -109,7 +109,7 @@ class ToolEnvironment(_Environment[StateT]):
 
         def step(self, action: Any, timeout_s: float | None = None, **options: Any) -> Any:
             """Take an action: call a tool, list the tools, or whatever ``step_other`` takes."""
-            return self._driven(self.act(action, timeout_s, **options))
+            return self._openenv_driven(self.act(action, timeout_s, **options))
 
     def step_other(self, action: Any, timeout_s: float | None = None, **options: Any) -> Any:
         """Take an action that is no call of a tool; override it for actions of your own, and count them.
@@ -224,8 +224,8 @@ class ToolEnvironment(_Environment[StateT]):
             InvalidRequest: There is no such thing.
             InputNeeded: Something is asked first.
         """
-        answer = self._offered(method, params)
-        return answer if EnvironmentPlan.of(type(self)).is_async else self._driven(answer)
+        answer = self._openenv_offered(method, params)
+        return answer if EnvironmentPlan.of(type(self)).is_async else self._openenv_driven(answer)
 
     def cancel_call(self) -> None:
         """End the asynchronous tool that runs, if one does; from any thread."""
@@ -259,26 +259,26 @@ class ToolEnvironment(_Environment[StateT]):
     async def act(self, action: Any, timeout_s: float | None = None, **options: Any) -> Any:
         """What ``step`` and ``step_async`` do. Where the environment is not asynchronous it waits for nothing."""
         if isinstance(action, CallToolAction):
-            return await self._called(action)
+            return await self._openenv_called(action)
         if isinstance(action, ListToolsAction):
-            return ListToolsObservation(tools=[_info(tool) for tool in await self._listed()])
+            return ListToolsObservation(tools=[_info(tool) for tool in await self._openenv_listed()])
         returned = self.step_other(action, timeout_s=timeout_s, **options)
         return await returned if inspect.isawaitable(returned) else returned
 
-    async def _called(self, action: CallToolAction) -> CallToolObservation:
+    async def _openenv_called(self, action: CallToolAction) -> CallToolObservation:
         book, before = book_of(self), lists_of(self)
         mark, mode, name, error, result = book.marked(), self.serving_mode, action.tool_name, None, None
         book.state.step_count += 1
         try:
-            name, arguments = self._meant(action)
-            if name == SEARCH.name and self._is_searched():
+            name, arguments = self._openenv_meant(action)
+            if name == SEARCH.name and self._openenv_is_searched():
                 result = searched(book.toolbox, arguments, self, mode)
             else:
                 context = ToolContext(action.inputs, action.capabilities, self.note_sink, self.is_cancelled)
                 context.check()
-                await self._before_call(name)
+                await self._openenv_before_call(name)
                 result = await run(self, book, found_for(book.toolbox, name, self, mode), arguments, context)
-        except ActionInvalid:  # it asks first: the call has not been
+        except (ActionInvalid, asyncio.CancelledError):  # it asks first, or was cut: the call has not been
             book.back_to(mark)
             raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever a tool raises is an answer to its caller
@@ -286,33 +286,33 @@ class ToolEnvironment(_Environment[StateT]):
         announce_changes(self, before)
         return book.told(name, result, error)
 
-    def _meant(self, action: CallToolAction) -> tuple[str, dict[str, Any]]:
-        if action.tool_name == CALL.name and self._is_searched():
+    def _openenv_meant(self, action: CallToolAction) -> tuple[str, dict[str, Any]]:
+        if action.tool_name == CALL.name and self._openenv_is_searched():
             return unwrapped(action.arguments)
         return action.tool_name, action.arguments
 
-    async def _before_call(self, name: str) -> None:
+    async def _openenv_before_call(self, name: str) -> None:
         """For environments whose tools come from elsewhere: look for one of that name."""
 
-    async def _listed(self) -> list[Tool]:
+    async def _openenv_listed(self) -> list[Tool]:
         """The tools that can be called now, as they are told to trainers."""
         return self.visible_tools()
 
-    async def _offered(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _openenv_offered(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == "tools/list":
-            tools = await self._listed()
-            if self._is_searched() and not params.get("all"):
+            tools = await self._openenv_listed()
+            if self._openenv_is_searched() and not params.get("all"):
                 tools = [SEARCH, CALL, *(tool for tool in tools if tool.name in self.always_listed)]
             return {"tools": [tool.listed() for tool in tools]}
         return await answered(self, method, params)
 
-    def _is_searched(self) -> bool:
+    def _openenv_is_searched(self) -> bool:
         if self.search_tools is not None:
             return self.search_tools
         tools = self.visible_tools()
         return len(tools) > MANY and not {SEARCH.name, CALL.name} & {tool.name for tool in tools}
 
-    def _driven(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _openenv_driven(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine of an environment that is not asynchronous returns: it waits for nothing."""
         if EnvironmentPlan.of(type(self)).is_async:
             work.close()

@@ -3,84 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, get_args
+from typing import Any
 
-from openenv.errors import InputNeeded
 from openenv.mcp.happenings import Answer, Asked, InputWanted, Told
-from openenv.mcp.messages import METHOD_NOT_FOUND, McpError
+from openenv.mcp.messages import McpError
 from openenv.mcp.versions import Era
-from openenv.mounts.link import QUESTIONS, Link, Listener, Outcome
+from openenv.mounts.link import Link, Listener, Outcome
 from openenv.mounts.listing import Mounted
 from openenv.schema import misfit
-from openenv.tools import CallCancelled, ToolContext
-from openenv.tools.asking import Question
-from openenv.tools.notes import LogLevel
+from openenv.tools import ToolContext
+from openenv.tools.forwarding import Forwarding
 
 __all__ = ["called", "error_result"]
 
-_LOOK_EVERY_S = 0.2
 _MOST_ROUNDS = 20
 _AGAIN_AFTER_S = 0.2
-_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
-
-
-class _Forwarded:
-    """A question of the server, as tools ask one."""
-
-    def __init__(self, method: str, params: Any) -> None:
-        self.method = method
-        self.capability = QUESTIONS[method]
-        self._params: dict[str, Any] = params if isinstance(params, dict) else {}
-
-    def params(self) -> dict[str, Any]:
-        return self._params
 
 
 class _Caller(Listener):
     """The caller of a tool, as the server of the tool sees it."""
 
-    def __init__(self, context: ToolContext) -> None:
-        self.needed: asyncio.Future[InputNeeded] = asyncio.get_running_loop().create_future()
-        self._context = context
-        self._count = 0
+    def __init__(self, forwarding: Forwarding) -> None:
+        self._forwarding = forwarding
 
     async def asked(self, asked: Asked) -> dict[str, Any] | McpError:
-        self._count += 1
-        found = self.answers(
-            {f"{QUESTIONS[asked.method]}-{self._count}": {"method": asked.method, "params": asked.params}}
-        )
-        [answer] = (*found.values(), None)[:1]
-        if isinstance(answer, dict):
-            return answer
-        if asked.method == "elicitation/create":
-            return {"action": "cancel" if self.needed.done() else "decline"}
-        return McpError(METHOD_NOT_FOUND, f"nobody here answers {asked.method}")
-
-    def answers(self, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The answers that the caller gives; sets ``needed`` if it can give them, and has yet to be asked."""
-        able: dict[str, Question] = {
-            name: _Forwarded(one["method"], one.get("params"))
-            for name, one in questions.items()
-            if name in self._context.inputs or QUESTIONS[one["method"]] in self._context.capabilities
-        }
-        try:
-            return self._context.ask(**able) if able else {}
-        except InputNeeded as error:
-            if not self.needed.done():
-                self.needed.set_result(error)
-            return {}
+        answer = self._forwarding.asked(asked.method, asked.params)
+        return await super().asked(asked) if answer is None else answer
 
     def told(self, told: Told) -> None:
-        params, method = told.params, told.method
-        if method == "notifications/progress" and _is_number(params.get("progress")):
-            total, message = params.get("total"), params.get("message")
-            self._context.progress(
-                params["progress"], total if _is_number(total) else None, message if isinstance(message, str) else None
-            )
-        elif method == "notifications/message":
-            told_level, logger = params.get("level"), params.get("logger")
-            level: LogLevel = told_level if told_level in _LEVELS else "info"
-            self._context.log(params.get("data"), level, logger if isinstance(logger, str) else None)
+        self._forwarding.told(told.method, told.params)
 
 
 async def called(link: Link, mounted: Mounted, arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
@@ -91,23 +42,8 @@ async def called(link: Link, mounted: Mounted, arguments: dict[str, Any], contex
         CallCancelled: The caller has given up.
         ToolsetUnavailable: The server is gone.
     """
-    caller = _Caller(context)
-    running = asyncio.ensure_future(_answered(link, mounted, arguments, caller))
-    try:
-        while not running.done() and not caller.needed.done():
-            waited: set[asyncio.Future[Any]] = {running, caller.needed}
-            await asyncio.wait(waited, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            if context.is_cancelled and not running.done():
-                raise CallCancelled("the call was cancelled")
-        if caller.needed.done():
-            raise caller.needed.result()
-        outcome = running.result()
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait([running])
-        elif not running.cancelled():
-            running.exception()  # nobody may have asked for it
+    forwarding = Forwarding(context)
+    outcome = await forwarding.result(asyncio.ensure_future(_answered(link, mounted, arguments, forwarding)))
     if isinstance(outcome, Answer):
         return _result(outcome.result, mounted)
     if isinstance(outcome, InputWanted):
@@ -115,7 +51,8 @@ async def called(link: Link, mounted: Mounted, arguments: dict[str, Any], contex
     return error_result(outcome.error.message)
 
 
-async def _answered(link: Link, mounted: Mounted, arguments: dict[str, Any], caller: _Caller) -> Outcome:
+async def _answered(link: Link, mounted: Mounted, arguments: dict[str, Any], forwarding: Forwarding) -> Outcome:
+    caller = _Caller(forwarding)
     params: dict[str, Any] = {"name": mounted.name, "arguments": arguments}
     if link.opened.era is Era.STATELESS:
         params["_meta"] = {"io.modelcontextprotocol/logLevel": "info"}
@@ -123,8 +60,8 @@ async def _answered(link: Link, mounted: Mounted, arguments: dict[str, Any], cal
     for _ in range(_MOST_ROUNDS):
         if not isinstance(outcome, InputWanted):
             break
-        answers = caller.answers(outcome.questions)
-        if caller.needed.done():
+        answers = forwarding.answers(outcome.questions)
+        if forwarding.needed.done():
             break
         for name, one in outcome.questions.items():
             if name not in answers and one["method"] == "elicitation/create":
@@ -171,7 +108,3 @@ def _result(told: dict[str, Any], mounted: Mounted) -> dict[str, Any]:
         "data": data,
         "is_error": is_error,
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -17,7 +17,8 @@ from openenv.mcp.happenings import Answer, Asked, Happening, InputWanted, Opened
 from openenv.mcp.messages import McpError, RequestId
 from openenv.mcp.sse import SseDecoder, SseEvent
 from openenv.mcp.versions import Era
-from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, CoreLink, Listener, Outcome
+from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, CoreLink, Listener, Outcome
+from openenv.tools.forwarding import QUESTIONS
 
 __all__ = ["HttpLink"]
 

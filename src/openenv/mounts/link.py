@@ -10,14 +10,11 @@ from openenv.mcp.happenings import Answer, Asked, InputWanted, Opened, Outgoing,
 from openenv.mcp.messages import METHOD_NOT_FOUND, McpError
 from openenv.version import __version__
 
-__all__ = ["CAPABILITIES", "CLIENT_INFO", "MAX_MESSAGE_BYTES", "QUESTIONS", "CoreLink", "Link", "Listener", "Outcome"]
+__all__ = ["CAPABILITIES", "CLIENT_INFO", "MAX_MESSAGE_BYTES", "CoreLink", "Link", "Listener", "Outcome"]
 
 CLIENT_INFO = {"name": "openenv", "version": __version__}
 CAPABILITIES: dict[str, Any] = {"elicitation": {}, "sampling": {}}
 """What is declared. Roots are not: servers would take those of a caller that has none for their own."""
-
-QUESTIONS = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
-"""What a server may ask, and what its caller has to be able to."""
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 

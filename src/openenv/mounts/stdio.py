@@ -12,8 +12,9 @@ from openenv.mcp.client import ClientCore
 from openenv.mcp.happenings import Answer, Asked, Happening, InputWanted, Opened, Outgoing, Refused, Told
 from openenv.mcp.messages import McpError, RequestId
 from openenv.mcp.versions import Era
-from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, QUESTIONS, CoreLink, Listener, Outcome
+from openenv.mounts.link import CAPABILITIES, CLIENT_INFO, MAX_MESSAGE_BYTES, CoreLink, Listener, Outcome
 from openenv.mounts.process import ServerProcess
+from openenv.tools.forwarding import QUESTIONS
 
 __all__ = ["ProbeUnanswered", "StderrLog", "StdioLink"]
 

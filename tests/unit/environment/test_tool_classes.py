@@ -11,8 +11,10 @@ from tests.unit.environment.tool_worlds import Guess, Tries, begun, call, error_
 from openenv import (
     CallToolAction,
     CallToolObservation,
+    Environment,
     ListToolsAction,
     ListToolsObservation,
+    MCPEnvironment,
     Observation,
     ToolEnvironment,
     tool,
@@ -205,3 +207,10 @@ class TestClasses:
             async def awaited(self) -> None: ...
 
         assert Limited().deadlines() == {"slow": 2.5}
+
+
+@pytest.mark.parametrize("cls", [MCPEnvironment, ToolEnvironment, Environment])
+def test_private_names_are_left_to_authors(cls: type[Any]) -> None:
+    """Who writes ``self._objects = []`` must not meet an attribute of ours."""
+    ours = [name for name in vars(cls) if name.startswith("_") and not name.startswith(("__", "_openenv_", "_abc_"))]
+    assert not ours

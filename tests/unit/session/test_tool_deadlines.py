@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
-from tests.unit.session.tool_worlds import PATIENCE_S, Limited, call_of, playing, value_of
+from tests.unit.session.tool_worlds import PATIENCE_S, AwaitedTools, Limited, call_of, playing, value_of
 
 from openenv.environment import Isolation
 from openenv.errors import StepTimeout
 from openenv.protocol import Reset, Step
 from openenv.session import Call, Phase
+from openenv.tools import tool
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +48,23 @@ async def test_less_time_may_be_asked_for_and_not_more() -> None:
         await session.step(call_of("add"))
         asked = [moved.timeout_s for moved in session.episode.history.moves if isinstance(moved, Step)]
         assert asked == [0.2, 0.2, 0.1, None]
+
+
+class Gambling(AwaitedTools):
+    @tool
+    async def gamble(self) -> str:
+        """Win and end it all, but for one thing that never comes."""
+        self.end(reward=100.0)
+        await asyncio.get_running_loop().create_future()
+        return "won"
+
+
+@pytest.mark.parametrize("isolation", ["thread", "inline"])
+async def test_what_a_call_that_was_cut_had_won_is_not_the_next_ones(isolation: Isolation) -> None:
+    async with playing(Gambling, isolation) as session:
+        with pytest.raises(StepTimeout) as late:
+            await session.step(Step(action=call_of("gamble").action, timeout_s=0.1))
+        assert late.value.details["usable"]
+        answer = await session.step(call_of("add"))
+        assert (answer.reward, answer.done) == (1.0, False)
+        assert (await session.state()).state.step_count == session.outcome().steps == 1
