@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ TOKENS = {
 
 
 MCP = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+_TLS = ssl.create_default_context()
+"""Which no request here uses; made once, since each client would make its own, and that takes a while."""
+
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -69,7 +73,7 @@ class Guarded:
     Attributes:
         url: Where it is.
         agent_url: Where agents are served, if that is elsewhere.
-        app: What is served.
+        app: What is served; ``None`` in other processes.
     """
 
     url: str
@@ -78,7 +82,7 @@ class Guarded:
 
     def client(self, token: str | None = None, url: str | None = None, **headers: str) -> httpx.Client:
         own = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=url or self.url, headers={**own, **headers}, timeout=DEADLINE_S)
+        return httpx.Client(base_url=url or self.url, headers={**own, **headers}, timeout=DEADLINE_S, verify=_TLS)
 
 
 @contextmanager
@@ -106,10 +110,9 @@ def guarded(**options: Any) -> Iterator[Guarded]:
         assert not thread.is_alive(), "the server did not stop"
 
 
-def begun(trainer: httpx.Client) -> dict[str, Any]:
+def begun(trainer: httpx.Client, worker: str = "") -> dict[str, Any]:
     """A session in whose second episode an agent may act, and the token of one that might in the first."""
-    opened: dict[str, Any] = trainer.post("/sessions").json()
-    trainer.cookies.clear()
+    opened = _opened(trainer, worker)
     named = {"X-OpenEnv-Session": opened["session_id"]}
     assert trainer.post("/reset", headers=named).status_code == 200
     assert trainer.post("/reset", headers=named).status_code == 200
@@ -118,13 +121,25 @@ def begun(trainer: httpx.Client) -> dict[str, Any]:
     return {**opened, "expired": opened["agent_token"], "agent_token": granted.json()["token"], "named": named}
 
 
+def _opened(trainer: httpx.Client, worker: str) -> dict[str, Any]:
+    """A new session, of that worker if one is named; the others fill up until it is its turn."""
+    opened: list[dict[str, Any]] = []
+    while not (opened and opened[-1]["session_id"].startswith(worker)):
+        assert len(opened) < 32, f"all are at another worker: {opened}"
+        opened.append(trainer.post("/sessions").json())
+        trainer.cookies.clear()
+    for one in opened[:-1]:
+        trainer.delete(f"/sessions/{one['session_id']}")
+    return opened[-1]
+
+
 class Visit:
     """What is asked for one row, in a session of its own."""
 
-    def __init__(self, server: Guarded, url: str) -> None:
+    def __init__(self, server: Guarded, url: str, worker: str = "") -> None:
         self.server, self.url = server, url
         self.trainer = server.client(TOKENS[Role.ORCHESTRATOR])
-        self.session, self.other = begun(self.trainer), begun(self.trainer)
+        self.session, self.other = begun(self.trainer, worker), begun(self.trainer)
         self.mcp_id = self.connected()
 
     def connected(self) -> str:
@@ -158,9 +173,10 @@ class Visit:
             own |= MCP if method == "POST" else {**MCP, "Mcp-Session-Id": self.mcp_id}
             more = {"json": INITIALIZE} if method == "POST" else {}
         elif path == "/step":
+            own |= self.session["named"]
             more = {"json": {"action": {"type": "call_tool", "tool_name": "up"}}}
         with (
-            httpx.Client(base_url=self.url, timeout=DEADLINE_S) as client,
+            httpx.Client(base_url=self.url, timeout=DEADLINE_S, verify=_TLS) as client,
             client.stream(method, path, headers=own, **more) as answer,
         ):
             return answer.status_code, answer.headers

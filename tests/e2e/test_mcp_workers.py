@@ -13,12 +13,14 @@ from typing import Any
 import httpx
 import pytest
 from tests.e2e import mcp_fault_worlds
-from tests.e2e.living import DEADLINE_S, running
+from tests.e2e.living import DEADLINE_S, line_of, running
 from tests.e2e.mcp_fault_worlds import REWARD
 from tests.e2e.mcp_raw import ERAS, GONE, Exchange, Older, Stateless
 from tests.e2e.mcp_stage import Era, until
-from tests.e2e.test_serve import CLI, url_of
+from tests.e2e.test_serve import CLI
 from tests.e2e.test_workers import others_are_up, pids, told
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.agents, pytest.mark.timeout(120)]
 
@@ -29,12 +31,23 @@ TURNS = 8
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[tuple[Any, str]]:
-    """Two workers, which are stopped in order at the end."""
+def both_served(*options: str) -> Iterator[tuple[Any, str, str]]:
+    """Two workers, which are stopped in order at the end; their URL, and that of MCP for agents."""
     with running(CLI, "serve", f"{WORLDS}:Steady", "--port", "0", "--workers", "2", *options) as process:
-        yield process, url_of(process)
+        says: dict[str, str] = {}
+        while "stop" not in says:
+            label, _, value = line_of(process).partition(" ")
+            says[label] = value.strip()
+        yield process, says["URL"], says.get("agents", says.get("MCP", "")).removesuffix("/mcp")
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[Any, str]]:
+    """The same, with one URL for all."""
+    with both_served(*options) as (process, url, _):
+        yield process, url
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +63,13 @@ class Held:
         self.url = url
         self.id: str = self._post("/sessions")["session_id"]
         self._post("/reset", json={"seed": 1})
-        self.token: str = self._post(f"/sessions/{self.id}/agent")["token"]
+        self.access: dict[str, Any] = self._post(f"/sessions/{self.id}/agent")
+        self.token: str = self.access["token"]
 
-    def agents(self, era: Era) -> list[Any]:
-        """By the session's own URL, with a token and without, and by the token."""
-        path = f"/sessions/{self.id}/mcp"
-        return [era(self.url, path, self.token), era(self.url, path), era(self.url, "/mcp", self.token)]
+    def agents(self, era: Era, url: str = "") -> list[Any]:
+        """By the session's own URL, with a token and without, and by the token; at another port if that is given."""
+        path, url = f"/sessions/{self.id}/mcp", url or self.url
+        return [era(url, path, self.token), era(url, path), era(url, "/mcp", self.token)]
 
     @property
     def steps(self) -> int:
@@ -196,6 +210,60 @@ def test_a_body_that_is_too_large_is_refused_wherever_it_comes(url: str) -> None
 
 
 @BOTH
+def test_agents_play_at_a_port_of_their_own_wherever_their_session_is(era: Era) -> None:
+    with both_served("--journal-mode", "off", "--agent-port", "0") as (_, url, agents_url):
+        for held in one_at_each(url):
+            path, total = f"/sessions/{held.id}/mcp", 0
+            assert held.access["mcp_url"] == agents_url + path
+            for agent in held.agents(era, agents_url):
+                for _ in range(TURNS):
+                    total += 1
+                    assert agent.text("add", amount=1) == (False, str(total))
+                assert str(REWARD).encode() not in agent.heard
+            assert held.steps == total
+            for _ in range(TURNS):  # their tokens are good there alone, and there is nothing else
+                for at in (path, "/mcp"):
+                    assert unbegun(era, url, at, held.token).send("tools/list").status == 403
+                for at in (f"/sessions/{held.id}/outcome", "/ready", "/schema"):
+                    assert Exchange(agents_url, "GET", at).status == 404
+                assert Exchange(agents_url, "GET", "/health").status == 200
+                with pytest.raises(InvalidStatus, match="404"):
+                    connect(agents_url.replace("http", "ws") + "/ws", proxy=None)
+
+
+@BOTH
+def test_the_port_of_agents_outlives_workers_that_are_killed_or_replaced(era: Era, tmp_path: Path) -> None:
+    options = ("--journal", str(tmp_path / "journal"), "--agent-port", "0")
+    with both_served(*options) as (process, url, agents_url):
+        sessions = one_at_each(url)
+        agents = [era(agents_url, "/mcp", held.token) for held in sessions]
+        total = 0
+
+        def play() -> None:
+            nonlocal total
+            for _ in range(TURNS):
+                total += 1
+                assert [went_on(agent) for agent in agents] == [total] * len(agents)
+
+        play()
+        for pid in pids(url):
+            os.kill(pid, signal.SIGKILL)
+            play()  # while it is not there, and with the one that comes instead
+            until(lambda pid=pid: is_replaced(url, pid))  # type: ignore[misc]
+            play()
+        replaced = pids(url)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: others_are_up(url, replaced))
+        play()
+        for held in sessions:
+            assert held.steps == total
+            for _ in range(TURNS):  # those that came instead know of it too
+                assert unbegun(era, url, "/mcp", held.token).send("tools/list").status == 403
+                assert Exchange(agents_url, "GET", f"/sessions/{held.id}/outcome").status == 404
+                assert Held(url).access["mcp_url"].startswith(agents_url)
+
+
+@BOTH
 def test_a_worker_that_is_killed_keeps_nobody_waiting(era: Era, tmp_path: Path) -> None:
     with serving("--journal-mode", "off") as (_, url):
         sessions = one_at_each(url)
@@ -259,6 +327,20 @@ def went_on(agent: Any) -> int:
             assert call.status == 503, (call.status, call.read())
         except GONE:
             continue  # the worker that was asked is gone
+
+
+def unbegun(era: Era, url: str, path: str, token: str) -> Any:
+    """A client that has not asked for anything yet."""
+    return Older(url, path, token, begun=False) if era is Older else era(url, path, token)
+
+
+def is_replaced(url: str, pid: int) -> bool:
+    """Whether there are two workers, of which none is that one."""
+    try:
+        now = pids(url)
+    except httpx.HTTPError:  # the one that was asked has just ended
+        return False
+    return len(now) == 2 and pid not in now
 
 
 def _is_over(pid: int) -> bool:

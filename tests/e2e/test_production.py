@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -275,8 +276,9 @@ def test_tokens_are_told_once_and_hold_in_every_process(teller: Path, workers: i
         assert told["orchestrator"] not in out + err
 
 
-def test_agents_at_a_port_of_their_own(teller: Path) -> None:
-    with started(teller, "--agent-port", "0", "--auth", TELLER_KEY=SECRET) as (_, told):
+@pytest.mark.parametrize("how", [(), ("--workers", "2"), ("--reload",)], ids=" ".join)
+def test_agents_at_a_port_of_their_own(teller: Path, how: tuple[str, ...]) -> None:
+    with started(teller, "--agent-port", "0", "--auth", *how, TELLER_KEY=SECRET) as (_, told):
         agents = told["agents"].removesuffix("/mcp")
         assert agents != told["URL"]
         with GenericEnvClient(told["URL"], token=told["orchestrator"]).sync() as env:
@@ -289,15 +291,28 @@ def test_agents_at_a_port_of_their_own(teller: Path) -> None:
             assert env.outcome().steps == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("--agent-port", "0", "--workers", "2"), "--agent-port is for a server of one process; leave out --workers"),
-        (("--agent-port", "0", "--reload"), "--agent-port is for a server of one process; leave out --reload"),
-    ],
-)
-def test_what_cannot_be_together_is_said(teller: Path, arguments: tuple[str, ...], says: str) -> None:
-    assert says in failure(teller, *arguments, TELLER_KEY=SECRET)
+def test_the_port_of_the_agents_stays_when_the_server_is_started_anew(teller: Path) -> None:
+    with started(teller, "--agent-port", "0", "--reload", TELLER_KEY=SECRET) as (process, told):
+        write(next(teller.glob("*.py")), TELLER + "\n")
+        while "agents" not in (line := line_of(process)):
+            pass
+        assert line.split()[-1] == told["agents"]
+        assert httpx.get(told["agents"].replace("/mcp", "/health")).status_code == 200
+        assert httpx.get(told["agents"].replace("/mcp", "/ready")).status_code == 404
+
+
+@pytest.mark.parametrize("how", [(), ("--workers", "2"), ("--reload",)], ids=" ".join)
+def test_a_port_of_the_agents_that_is_in_use_is_one_line(teller: Path, how: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = failure(teller, "--agent-port", port, *how, TELLER_KEY=SECRET)
+    in_use = f"port {port} on 127.0.0.1 is in use; stop what listens there, or choose another with --agent-port"
+    assert said == f"error: {in_use}\n"
+
+
+def test_the_port_of_the_agents_is_not_that_of_the_server(teller: Path) -> None:
+    said = failure(teller, "--port", "8765", "--agent-port", "8765", TELLER_KEY=SECRET)
+    assert said == "error: agents cannot have port 8765 of their own, since it is that of the server\n"
 
 
 def test_a_token_that_is_too_short_is_refused(teller: Path) -> None:

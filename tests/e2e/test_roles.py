@@ -11,7 +11,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import WebSocketRoute
+from tests.e2e import guarded as world
 from tests.e2e.guarded import INITIALIZE, MCP, REWARD, TOKENS, Counting, Guarded, Visit, guarded, handshake
+from tests.e2e.test_production import started
 
 from openenv import GenericEnvClient
 from openenv.app import create_app
@@ -62,6 +64,8 @@ EXPECTED: dict[str, dict[str, int]] = {  # 0: let in
 }
 
 LISTENERS = ("only", "main", "agents")
+TURNS = 3
+"""Requests in a row, each over a connection of its own, of which each worker gets some sooner or later."""
 
 
 @pytest.fixture(scope="module", params=["light", "whole"])
@@ -76,6 +80,15 @@ def servers(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[Guarded,
             yield {"only": (one, one.url), "main": (two, two.url), "agents": (two, two.agent_url)}
     finally:
         application._WANT_IT_WHOLE = before
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Guarded]:
+    """A server of two processes, with a port for agents."""
+    tokens = {f"OPENENV_{role.upper()}_TOKEN": token for role, token in TOKENS.items()}
+    several = ("--workers", "2", "--agent-port", "0", "--journal-mode", "off", "--max-sessions", "200")
+    with started(f"{world.__file__}:Counting", "--auth", *several, **tokens) as (_, told):
+        yield Guarded(told["URL"], told["agents"].removesuffix("/mcp"), None)
 
 
 def routes_of(app: Any) -> set[tuple[str, str]]:
@@ -94,29 +107,87 @@ def test_every_route_has_a_row() -> None:
     assert routes_of(app) == {*MATRIX}
 
 
-@pytest.mark.parametrize("listener", LISTENERS)
-@pytest.mark.parametrize("route", MATRIX, ids=" ".join)
-def test_every_role_at_every_route(
-    servers: dict[str, tuple[Guarded, str]], listener: str, route: tuple[str, str]
-) -> None:
+def holds(visit: Visit, route: tuple[str, str], listener: str, turns: int = 1) -> None:
+    """Have everybody ask for a route at a kind of listener."""
     expected = dict(EXPECTED[MATRIX[route]])
     over_mcp = route[1].endswith("/mcp") and route[0] != "WS"
     if listener == "main" and over_mcp:  # agents have a port of their own
         expected |= {"agent": 403} | ({"foreign agent": 403} if MATRIX[route] == OWN else {})
     if listener == "agents" and not over_mcp and route[1] != "/health":
         expected = dict.fromkeys(expected, 404)
+    everybody = [(who, token) for who, token in visit.tokens.items() for _ in range(turns)]
+    for who, token in everybody[: 1 - turns or None]:  # what the orchestrator does may be done once
+        status, headers = visit.ask(*route, token)
+        told = f"{who} at {' '.join(route)}: {status}"
+        if who == "foreign agent" and MATRIX[route] == OWN and route[0] != "POST" and expected[who] == 0:
+            assert status in (401, 403, 404), told  # to whom that MCP session is not there
+        elif visit.server.app is None and who.endswith("agent") and expected[who] == 403:
+            assert status in (401, 403), told  # the worker that is asked may not be the one that knows the token
+        elif expected[who]:
+            assert status == expected[who], told
+        else:
+            assert status < 400, told
+        assert (headers.get("www-authenticate") == "Bearer") == (status == 401), told
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+@pytest.mark.parametrize("route", MATRIX, ids=" ".join)
+def test_every_role_at_every_route(
+    servers: dict[str, tuple[Guarded, str]], listener: str, route: tuple[str, str]
+) -> None:
     visit = Visit(*servers[listener])
     try:
-        for who, token in visit.tokens.items():
-            status, headers = visit.ask(*route, token)
-            told = f"{who} at {' '.join(route)}: {status}"
-            if who == "foreign agent" and MATRIX[route] == OWN and route[0] != "POST" and expected[who] == 0:
-                assert status in (401, 403, 404), told  # to whom that MCP session is not there
-            elif expected[who]:
-                assert status == expected[who], told
-            else:
-                assert status < 400, told
-            assert (headers.get("www-authenticate") == "Bearer") == (status == 401), told
+        holds(visit, route, listener)
+    finally:
+        visit.close()
+
+
+@pytest.mark.parametrize("worker", ["0", "1"])
+@pytest.mark.parametrize("listener", ["main", "agents"])
+@pytest.mark.parametrize("route", MATRIX, ids=" ".join)
+def test_every_role_at_every_route_of_several_workers(
+    workers: Guarded, listener: str, route: tuple[str, str], worker: str
+) -> None:
+    """Of a session of either one, asked at any."""
+    url = {"main": workers.url, "agents": workers.agent_url}[listener]
+    assert url is not None
+    visit = Visit(workers, url, worker)
+    try:
+        holds(visit, route, listener, TURNS)
+    finally:
+        visit.close()
+
+
+@pytest.mark.parametrize("worker", ["0", "1"])
+def test_nobody_can_say_at_which_port_he_came_in(workers: Guarded, worker: str) -> None:
+    """Neither where the request is forwarded nor where it is not."""
+    visit = Visit(workers, workers.url, worker)
+    main, agents = workers.url.rpartition(":")[2], str(workers.agent_url).rpartition(":")[2]
+    session, token = visit.session["session_id"], visit.session["agent_token"]
+
+    def ask(own: str, other: str, token: str, path: str) -> int:
+        said = {
+            "Host": f"127.0.0.1:{other}",
+            "Server": f"127.0.0.1:{other}",
+            "Forwarded": f"host=127.0.0.1:{other};by=127.0.0.1:{other}",
+            "X-Forwarded-Host": f"127.0.0.1:{other}",
+            "X-Forwarded-Port": other,
+            "X-Forwarded-Server": f"127.0.0.1:{other}",
+            "X-OpenEnv-Session": session,
+        }
+        with workers.client(token, f"http://127.0.0.1:{own}", **{**MCP, **said}) as client:
+            if path.endswith("/mcp"):
+                return client.post(path, json=INITIALIZE).status_code
+            return client.get(path).status_code
+
+    try:
+        for _ in range(4 * TURNS):
+            for path in ("/mcp", f"/sessions/{session}/mcp"):
+                assert ask(main, agents, token, path) == 403
+                assert ask(agents, main, token, path) == 200
+            for path in ("/state", f"/sessions/{session}/state"):
+                assert ask(agents, main, TOKENS[Role.ORCHESTRATOR], path) == 404
+                assert ask(main, agents, TOKENS[Role.ORCHESTRATOR], path) == 200
     finally:
         visit.close()
 
@@ -219,15 +290,15 @@ def test_the_pages_are_not_there_where_nobody_could_show_a_token(servers: dict[s
         assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404] * 3
 
 
-def test_the_access_of_an_agent_works_as_it_is_told(servers: dict[str, tuple[Guarded, str]]) -> None:
-    for server, _ in (servers["only"], servers["main"]):
+def test_the_access_of_an_agent_works_as_it_is_told(servers: dict[str, tuple[Guarded, str]], workers: Guarded) -> None:
+    for server in (servers["only"][0], servers["main"][0], *[workers] * 2 * TURNS):
         visit = Visit(server, server.url)
         try:
             told = visit.trainer.post(f"/sessions/{visit.session['session_id']}/agent").json()
             assert told["mcp_url"].startswith(server.agent_url or server.url)
-            config = told["clients"]["mcp_servers"]["mcpServers"]["counting"]
+            [(name, config)] = told["clients"]["mcp_servers"]["mcpServers"].items()
             answer = httpx.post(config["url"], headers={**MCP, **config["headers"]}, json=INITIALIZE)
-            assert answer.json()["result"]["serverInfo"]["name"] == "counting"
+            assert answer.json()["result"]["serverInfo"]["name"] == name
             assert told["clients"]["claude_code_json"] == config
             for text in (told["clients"]["claude_code"], told["clients"]["codex"]):
                 assert told["mcp_url"] in text

@@ -15,19 +15,24 @@ BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, option: str = "--port") -> socket.socket:
     """A TCP socket that listens at an address.
+
+    Args:
+        host: Address or host name.
+        port: TCP port, 0 to 65535; 0 lets the system choose one.
+        option: What another port is chosen with, for errors.
 
     Raises:
         PortInUse: Another process listens there.
         ConfigurationError: The host is unknown or not this machine's, or the port is not allowed.
     """
-    listener = _bound(host, port)
+    listener = _bound(host, port, option)
     try:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise _refused(host, port, error) from None
+        raise _refused(host, port, option, error) from None
     return listener
 
 
@@ -40,25 +45,31 @@ class SharedPort:
     Args:
         host: Address or host name to listen on.
         port: TCP port, 0 to 65535; 0 lets the system choose one.
+        option: What another port is chosen with, for errors.
 
     Raises:
         PortInUse: Another process listens there.
         ConfigurationError: As ``bind`` does.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        alone = bind(host, port)  # fails where somebody else shares the port
-        self._host, self._port = host, alone.getsockname()[1]
+    def __init__(self, host: str, port: int, option: str = "--port") -> None:
+        alone = bind(host, port, option)  # fails where somebody else shares the port
+        self._host, self._port, self._option = host, alone.getsockname()[1], option
         self._is_divided = sys.platform == "linux"
         self._held = alone
         if self._is_divided:
             alone.close()
             self._held = self.socket()
 
+    @property
+    def url(self) -> str:
+        """The address at which this machine reaches it."""
+        return url_of(self._held)
+
     def socket(self) -> socket.socket:
         """A socket for another process, which has to begin to listen on it."""
         if self._is_divided:
-            return _bound(self._host, self._port, shared=True)
+            return _bound(self._host, self._port, self._option, shared=True)
         return self._held.dup()
 
     def close(self) -> None:
@@ -66,7 +77,7 @@ class SharedPort:
         self._held.close()
 
 
-def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def _bound(host: str, port: int, option: str, *, shared: bool = False) -> socket.socket:
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"a port is a number from 0 to 65535, not {port}")
     try:
@@ -87,16 +98,16 @@ def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise _refused(host, port, error) from None
+        raise _refused(host, port, option, error) from None
     except BaseException:
         listener.close()
         raise
     return listener
 
 
-def _refused(host: str, port: int, error: OSError) -> OpenEnvError:
+def _refused(host: str, port: int, option: str, error: OSError) -> OpenEnvError:
     if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"port {port} on {host} is in use; stop what listens there, or choose another with --port")
+        return PortInUse(f"port {port} on {host} is in use; stop what listens there, or choose another with {option}")
     return ConfigurationError(f"cannot listen on {host}, port {port}: {error.strerror}")
 
 

@@ -46,7 +46,8 @@ def main() -> int:
 
     Its arguments are the lifeline's file descriptor and the parent's process id. The lifeline brings the rest:
     ``app``, ``name``, ``import_roots``, and if wanted ``credentials`` (where they come from), ``sessions``, ``host``,
-    ``port``, ``debug``, ``sockets``; of one of several workers also ``worker``, as ``fleet.Supervisor`` gives it.
+    ``port``, ``agent_port``, ``debug``, ``sockets``; of one of several workers also ``worker``, as
+    ``fleet.Supervisor`` gives it, whose sockets are used instead of ports: the second is that of the agents.
     """
     fd, parent = sys.argv[1:3]
     lifeline = Lifeline(int(fd), int(parent))
@@ -89,7 +90,8 @@ def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
         lifeline.report_ready(listening.url)
 
     worker = arguments.get("worker")
-    around, listener = (None, None) if worker is None else _joined(app, worker)
+    around, listeners = (None, []) if worker is None else _joined(app, worker)
+    listener, agent_listener, *_ = *listeners, None, None
     serve(
         app,
         arguments.get("host", "127.0.0.1"),
@@ -100,6 +102,8 @@ def _serve(arguments: dict[str, Any], lifeline: Lifeline, end: _End) -> None:
         listener=listener,
         sockets=arguments.get("sockets", "auto"),
         around=around,
+        agent_port=arguments.get("agent_port"),
+        agent_listener=agent_listener,
     )
 
 
@@ -112,14 +116,14 @@ def _bereft(parent: int, paths: list[str]) -> None:
         threading.Event().wait(0.01)
 
 
-def _joined(app: ASGIApp, worker: dict[str, Any]) -> tuple[ASGIApp, socket.socket]:
+def _joined(app: ASGIApp, worker: dict[str, Any]) -> tuple[ASGIApp, list[socket.socket]]:
     """The application as that of one of several workers, and where it listens."""
     from openenv.fleet.member import Member
     from openenv.server.exposure import EXPOSURE
 
     if worker["index"]:
         EXPOSURE.keep_quiet()
-    listener, desk, door = (socket.socket(fileno=worker[name]) for name in ("listener", "desk", "door"))
-    for one in (listener, desk, door):
+    desk, door, *listeners = (socket.socket(fileno=fd) for fd in (worker["desk"], worker["door"], *worker["listeners"]))
+    for one in (desk, door, *listeners):
         one.set_inheritable(False)
-    return Member(app, worker["index"], worker["paths"], desk, door), listener
+    return Member(app, worker["index"], worker["paths"], desk, door), listeners

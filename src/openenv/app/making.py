@@ -121,6 +121,7 @@ def embedded(
     start_timeout_s: float = 120.0,
     host: str = "127.0.0.1",
     port: int = 0,
+    agent_port: int | None = None,
     debug: bool = False,
 ) -> EmbeddedRuntime:
     """The runtime that serves an environment from a child process; nothing is started yet.
@@ -130,6 +131,7 @@ def embedded(
         sessions: Fields of ``load.SessionOptions``.
         start_timeout_s: Seconds until it must be listening.
         host, port: Where to listen.
+        agent_port: Port of the agents, if they are to have one of their own.
         debug: Log everything.
     """
     return EmbeddedRuntime(
@@ -143,6 +145,7 @@ def embedded(
             "sessions": dict(sessions),
             "host": host,
             "port": port,
+            "agent_port": agent_port,
             "debug": debug,
         },
         name=local.name,

@@ -63,6 +63,7 @@ def serve(
     sockets: Literal["auto", "asgi"] = "auto",
     around: ASGIApp | None = None,
     agent_port: int | None = None,
+    agent_listener: socket.socket | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or ``Listening.stop``; then end requests, close environments and return.
 
@@ -82,6 +83,7 @@ def serve(
             one made by ``create_app``, without middleware, goes round ASGI; ``asgi``: as under any other server.
         around: What is to be asked instead of ``app``, and asks it.
         agent_port: Another TCP port, where there is nothing but MCP; agents' tokens are good there alone.
+        agent_listener: A TCP socket that is bound already, instead of ``agent_port``; it is closed at the end.
 
     Raises:
         PortInUse: Something listens on that port.
@@ -95,13 +97,11 @@ def serve(
         listening = [ends.enter_context(listener or bind(host, port))]
         state = getattr(app, "state", None)
         access = getattr(state, "access", None)
-        if agent_port is not None:
-            if not isinstance(access, Access):
-                raise ConfigurationError("only what create_app made can have a port for agents; leave out --agent-port")
-            listening.append(ends.enter_context(bind(host, agent_port)))
-            taken = listening[1].getsockname()[1]
-            around = AgentPort(around or app, access, taken)
-            app.state.engine.agents_at = f":{taken}/sessions/{{session}}/mcp"  # type: ignore[attr-defined]
+        if agent_listener is None and agent_port is not None:
+            agent_listener = bind(host, agent_port, "--agent-port")
+        if agent_listener is not None:
+            listening.append(ends.enter_context(agent_listener))
+            around = _with_agents(app, around or app, agent_listener)
         if isinstance(access, Access):
             access.listening(host)
         else:
@@ -129,6 +129,16 @@ def serve(
                 raise
         if not server.started:
             raise RuntimeFailure("the application failed to start; what it raised is logged above")
+
+
+def _with_agents(app: Any, around: ASGIApp, listener: socket.socket) -> AgentPort:
+    """The application, guarded where requests come in at that socket; agents are told to come there."""
+    access = getattr(getattr(app, "state", None), "access", None)
+    if not isinstance(access, Access):
+        raise ConfigurationError("only what create_app made can have a port for agents; leave out --agent-port")
+    port = listener.getsockname()[1]
+    app.state.engine.agents_at = f":{port}/sessions/{{session}}/mcp"
+    return AgentPort(around, access, port)
 
 
 def serve_named(app: ASGIApp, name: str, host: str, port: int) -> None:

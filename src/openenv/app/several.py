@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -30,10 +31,11 @@ def serve_workers(
     port: int,
     sessions: Mapping[str, Any],
     *,
-    on_ready: Callable[[str, int], None],
+    on_ready: Callable[[str, str | None, int], None],
     debug: bool = False,
     grace_s: int = 10,
     sockets: str = "auto",
+    agent_port: int | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM. SIGHUP replaces one worker after the other; a second signal ends all at once.
 
@@ -47,10 +49,12 @@ def serve_workers(
         host: Address or host name to listen on.
         port: TCP port, 0 to 65535; 0 lets the system choose one.
         sessions: As ``load.SessionOptions.of`` takes them.
-        on_ready: Called once with the URL and the number of sessions, when connections are taken.
+        on_ready: Called once with the URL, that of the port for agents if they have one of their own, and the number
+            of sessions, when connections are taken.
         debug: Log everything.
         grace_s: Seconds that running requests are given when a worker is stopped.
         sockets: As ``serve`` takes them.
+        agent_port: As ``serve`` takes it; all workers share it too.
 
     Returns:
         The exit code: 1 if environments did not let go in time, else 0.
@@ -63,10 +67,13 @@ def serve_workers(
     if debug:
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("openenv").setLevel(logging.DEBUG)
-    shared = SharedPort(host, port)
-    lock: DirectoryLock | None = None
-    try:
+    with contextlib.ExitStack() as ends:
+        ports = [ends.enter_context(contextlib.closing(SharedPort(host, port)))]
+        if agent_port is not None:
+            ports.append(ends.enter_context(contextlib.closing(SharedPort(host, agent_port, "--agent-port"))))
         sessions, lock = _with_journal(sessions, count)
+        if lock is not None:
+            ends.callback(lock.release)
         journal = sessions.get("journal")
 
         def arguments(index: int) -> Mapping[str, Any]:
@@ -84,12 +91,10 @@ def serve_workers(
                 "sockets": sockets,
             }
 
-        supervisor = Supervisor("openenv.app.child", arguments, count, shared.socket, name=local.name, grace_s=grace_s)
-        return asyncio.run(supervisor.serve(lambda url: on_ready(url, supervisor.desk.capacity)))
-    finally:
-        shared.close()
-        if lock is not None:
-            lock.release()
+        listeners = [one.socket for one in ports]
+        supervisor = Supervisor("openenv.app.child", arguments, count, listeners, name=local.name, grace_s=grace_s)
+        agent_url = None if agent_port is None else ports[1].url
+        return asyncio.run(supervisor.serve(lambda url: on_ready(url, agent_url, supervisor.desk.capacity)))
 
 
 def _with_journal(sessions: Mapping[str, Any], count: int) -> tuple[Mapping[str, Any], DirectoryLock | None]:

@@ -113,6 +113,8 @@ def serve(
     local = _local(target, mcp_server or ())
     settings = load_settings()
     host, port = host or settings.host, settings.port if port is None else port
+    if port and port == agent_port:
+        raise ConfigurationError(f"agents cannot have port {port} of their own, since it is that of the server")
     if mode is None and settings.mode == "production":
         mode = "production"
     with importing():
@@ -138,11 +140,9 @@ def serve(
     if reload:
         if workers > 1:
             raise ConfigurationError("--reload serves from one process; leave out --workers while you write")
-        _refuse_agent_port(agent_port, "--reload")
-        _serve_reloading(local, host, port, sessions, debug, guarded)
+        _serve_reloading(local, host, port, agent_port, sessions, debug, guarded)
         return
     if workers > 1:
-        _refuse_agent_port(agent_port, "--workers")
         from openenv.app.several import serve_workers
 
         code = serve_workers(
@@ -151,12 +151,13 @@ def serve(
             host,
             port,
             sessions,
-            on_ready=lambda url, capacity: _say(
-                local, url, f"up to {capacity} at the same time, {workers} workers", guarded
+            on_ready=lambda url, agent_url, capacity: _say(
+                local, url, f"up to {capacity} at the same time, {workers} workers", guarded, agent_url
             ),
             debug=debug,
             grace_s=grace_s,
             sockets=listener,
+            agent_port=agent_port,
         )
         raise typer.Exit(code)
     with importing():
@@ -192,25 +193,33 @@ def _local(target: str | None, mcp_servers: Sequence[str]) -> Local:
     return replace(local, mcp_servers=(*others, *({"name": one.name, **one.described()} for one in found)))
 
 
-def _refuse_agent_port(agent_port: int | None, option: str) -> None:
-    if agent_port is not None:
-        raise ConfigurationError(f"--agent-port is for a server of one process; leave out {option}")
-
-
-def _serve_reloading(local: Local, host: str, port: int, sessions: dict[str, Any], debug: bool, guarded: Guard) -> None:
+def _serve_reloading(
+    local: Local,
+    host: str,
+    port: int,
+    agent_port: int | None,
+    sessions: dict[str, Any],
+    debug: bool,
+    guarded: Guard,
+) -> None:
+    from openenv.app.binding import bind, url_of
     from openenv.app.making import embedded
     from openenv.app.reload import serve_reloading
 
     if local.directory is None:
         raise ConfigurationError(f"the files of {local.name} are not known; --reload needs a path or a name")
+    agent_url: str | None = None
+    if agent_port is not None:
+        with bind(host, agent_port, "--agent-port") as found:  # it stays the same at every start
+            agent_port, agent_url = found.getsockname()[1], url_of(found)
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         serve_reloading(
-            embedded(local, sessions=sessions, host=host, port=port, debug=debug),
+            embedded(local, sessions=sessions, host=host, port=port, agent_port=agent_port, debug=debug),
             Path(local.directory),
             stop=stop,
-            on_ready=lambda url: _say(local, url, "end whenever a file changes", guarded),
+            on_ready=lambda url: _say(local, url, "end whenever a file changes", guarded, agent_url),
             on_failure=lambda error: _say_failure(local, error),
         )
     finally:

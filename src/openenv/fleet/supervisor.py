@@ -12,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -44,10 +44,10 @@ class Supervisor:
     Args:
         module: What a worker runs; see ``EmbeddedRuntime``.
         arguments: Makes those of a worker, from its number; JSON-compatible. ``worker`` is added: its number
-            ``index``, the Unix sockets of all as ``paths``, and the file descriptors of its TCP socket ``listener``,
+            ``index``, the Unix sockets of all as ``paths``, and the file descriptors of its TCP sockets ``listeners``,
             of its end of the line to the desk ``desk``, and of its Unix socket ``door``.
         count: How many workers.
-        listener: Makes a TCP socket that a worker is to listen on.
+        listeners: Of each port that all share, what makes a TCP socket that a worker is to listen on.
         name: What is served, for errors.
         grace_s: Seconds that running requests are given when a worker is stopped.
         start_timeout_s: Seconds until a worker must take connections.
@@ -61,7 +61,7 @@ class Supervisor:
         module: str,
         arguments: Callable[[int], Mapping[str, Any]],
         count: int,
-        listener: Callable[[], socket.socket],
+        listeners: Sequence[Callable[[], socket.socket]],
         *,
         name: str,
         grace_s: float,
@@ -70,7 +70,7 @@ class Supervisor:
         self.desk = Desk(count)
         self._module = module
         self._arguments = arguments
-        self._listener = listener
+        self._listeners = listeners
         self._name = name
         self._drain_timeout_s = grace_s + _CLOSES_WITHIN_S + _LETS_GO_WITHIN_S
         self._start_timeout_s = start_timeout_s
@@ -144,12 +144,10 @@ class Supervisor:
     async def _start(self, worker: _Worker) -> str:
         """Start a worker, and have it join."""
         ours, theirs = socket.socketpair()
-        with theirs, self._listener() as listener:
-            fds = {
-                "listener": listener.fileno(),
-                "desk": theirs.fileno(),
-                "door": self._doors[worker.index].fileno(),
-            }
+        with theirs, contextlib.ExitStack() as made:
+            listeners = [made.enter_context(make()).fileno() for make in self._listeners]
+            desk, door = theirs.fileno(), self._doors[worker.index].fileno()
+            fds = {"listeners": listeners, "desk": desk, "door": door}
             runtime = EmbeddedRuntime(
                 self._module,
                 {
@@ -159,7 +157,7 @@ class Supervisor:
                 name=f"worker {worker.index} of {self._name}",
                 start_timeout_s=self._start_timeout_s,
                 stop_timeout_s=_LETS_GO_WITHIN_S,
-                pass_fds=tuple(fds.values()),
+                pass_fds=(*listeners, desk, door),
             )
             try:
                 server = await self._in_thread(lambda: runtime.start(self._given_up))
