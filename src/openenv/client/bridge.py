@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ import msgspec
 
 from openenv.client.address import Address
 from openenv.client.bridge_headers import BridgeHeaders, is_cancellation
+from openenv.client.bridge_lines import messages_of
 from openenv.mcp.headers import era_of
-from openenv.mcp.messages import INTERNAL_ERROR, McpError, Message, Request, Response, error_bytes, read
+from openenv.mcp.messages import INTERNAL_ERROR, McpError, Message, Request, Response, error_bytes, is_batch, read
 from openenv.mcp.sse import SseDecoder
 from openenv.mcp.versions import Era
 
@@ -96,6 +97,7 @@ class Bridge:
             trust_env=not Address.parse(url).is_local,
         )
         self._calls: dict[int | str, _Call] = {}
+        self._waiting: set[int | str] = set()  # those of an array whose turn has not come
         self._listening: asyncio.Task[None] | None = None
         self._said = ""
         self.failed = False
@@ -103,21 +105,13 @@ class Bridge:
     async def run(self, lines: AsyncIterator[bytes]) -> None:
         """Pass on every line, until there are no more and all is answered."""
         async for line in lines:
-            if not line.strip():
-                continue
             try:
-                message = read(line)
+                if is_batch(line):
+                    await self._several(line)
+                elif line.strip():
+                    await self._one(read(line), line)
             except McpError as error:
                 await self._write(error_bytes(error.id, error))
-                continue
-            if is_cancellation(message):
-                await self._cancel(message, line)
-            elif not isinstance(message, Request):
-                await self._tell(message, line)
-            elif message.method == "initialize":
-                await self._answer(message, line)  # what follows needs what it says
-            else:
-                self._begin(message, line)
         waiting = [call.task for call in self._calls.values() if call.method != "subscriptions/listen"]
         if waiting:
             await asyncio.wait(waiting, timeout=_GRACE_S)
@@ -138,13 +132,41 @@ class Bridge:
 
     # What the client says ------------------------------------------------------------------------
 
-    def _begin(self, request: Request, line: bytes) -> None:
-        task = asyncio.create_task(self._answer(request, line))
+    async def _one(self, message: Message, line: bytes) -> None:
+        if is_cancellation(message):
+            await self._cancel(message, line)
+        elif not isinstance(message, Request):
+            await self._tell(message, line)
+        elif message.method == "initialize":
+            await self._answer(message, line)  # what follows needs what it says
+        else:
+            self._begin(message, self._answer(message, line))
+
+    async def _several(self, line: bytes) -> None:
+        """Pass on an array message by message: what is not answered at once, the requests one after the other."""
+        turn = asyncio.Lock()
+        for message, part in messages_of(line, self._headers.version):
+            if isinstance(message, McpError):
+                await self._write(error_bytes(message.id, message))
+            elif isinstance(message, Request):
+                self._waiting.add(message.id)
+                self._begin(message, self._in_turn(turn, message, part))
+            else:
+                await self._one(message, part)
+
+    async def _in_turn(self, turn: asyncio.Lock, request: Request, line: bytes) -> None:
+        async with turn:
+            self._waiting.discard(request.id)
+            await self._answer(request, line)
+
+    def _begin(self, request: Request, answering: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(answering)
         self._calls[request.id] = _Call(task, request.method, era_of(None, request))
         task.add_done_callback(lambda done: self._ended(request.id, done))
 
     def _ended(self, id: int | str, task: asyncio.Task[None]) -> None:
         found = self._calls.get(id)
+        self._waiting.discard(id)
         if found is not None and found.task is task:
             del self._calls[id]
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -153,8 +175,8 @@ class Bridge:
     async def _cancel(self, message: Message, line: bytes) -> None:
         asked = None if isinstance(message, Response) else message.params.get("requestId")
         call = self._calls.get(asked) if isinstance(asked, int | str) else None
-        if call is not None and call.era is Era.STATELESS:
-            call.task.cancel()  # over HTTP, that era takes a request back by closing its stream
+        if call is not None and (call.era is Era.STATELESS or asked in self._waiting):
+            call.task.cancel()  # that era takes a request back by closing its stream; one that waits was not sent
         else:
             await self._tell(message, line)
 

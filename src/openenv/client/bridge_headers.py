@@ -19,11 +19,12 @@ class BridgeHeaders:
 
     Attributes:
         session_id: The server's ``Mcp-Session-Id``, once it gave one.
+        version: Of MCP, once it was agreed on in the older era.
     """
 
     def __init__(self) -> None:
         self.session_id: str | None = None
-        self._version: str | None = None
+        self.version: str | None = None
         self._schemas: dict[str, dict[str, Any]] = {}  # of tools, by name
 
     def of(self, message: Message) -> dict[str, str]:
@@ -55,7 +56,7 @@ class BridgeHeaders:
         result = answer.result or {}
         if request.method == "initialize" and answer.error is None:
             version = result.get("protocolVersion")
-            self._version = version if isinstance(version, str) else None
+            self.version = version if isinstance(version, str) else None
             self.session_id = session_id
         elif request.method == "tools/list":
             for tool in result.get("tools") or ():
@@ -64,8 +65,8 @@ class BridgeHeaders:
 
     def _session(self) -> dict[str, str]:
         found = {}
-        if self._version is not None:
-            found["mcp-protocol-version"] = self._version
+        if self.version is not None:
+            found["mcp-protocol-version"] = self.version
         if self.session_id is not None:
             found["mcp-session-id"] = self.session_id
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ __all__ = [
     "INVALID_REQUEST",
     "METHOD_NOT_FOUND",
     "MISSING_CAPABILITY",
+    "MOST_IN_BATCH",
     "PARSE_ERROR",
     "RESOURCE_NOT_FOUND",
     "SESSION_NOT_FOUND",
@@ -25,8 +27,10 @@ __all__ = [
     "RequestId",
     "Response",
     "error_bytes",
+    "is_batch",
     "notification_bytes",
     "read",
+    "read_batch",
     "request_bytes",
     "result_bytes",
     "status_of",
@@ -48,6 +52,9 @@ HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
 
+MOST_IN_BATCH = 100
+"""Messages in one array."""
+
 RequestId: TypeAlias = int | str
 
 _STATUS = {
@@ -61,6 +68,7 @@ _STATUS = {
     UNSUPPORTED_VERSION: 400,
 }
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_ARRAY = re.compile(rb"[ \t\r\n]*\[")
 _UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)  # UnicodeError, EncodeError are ValueErrors
 
 
@@ -136,12 +144,48 @@ def read(body: bytes | str) -> Message:
     Raises:
         McpError: It is not JSON (-32700), or not one JSON-RPC message (-32600); an array of them is refused too.
     """
-    try:
-        found = msgspec.json.decode(body)
-    except _UNREADABLE:
-        raise McpError(PARSE_ERROR, "Parse error: the body is not JSON") from None
+    found = _decoded(body)
     if isinstance(found, list):
         raise McpError(INVALID_REQUEST, "Invalid request: send one message, not an array of them")
+    return _message(found)
+
+
+def is_batch(body: bytes) -> bool:
+    """Whether a body is an array, of messages or of anything else, if it is JSON."""
+    return _ARRAY.match(body) is not None
+
+
+def read_batch(body: bytes) -> list[Message | McpError]:
+    """The messages of an array; in the place of each that is none, what is wrong with it.
+
+    Raises:
+        McpError: It is not JSON (-32700), or no array of 1 to ``MOST_IN_BATCH`` messages (-32600).
+    """
+    found = _decoded(body)
+    if not isinstance(found, list) or not found:
+        raise McpError(INVALID_REQUEST, "Invalid request: the array has no messages")
+    if len(found) > MOST_IN_BATCH:
+        said = f"Invalid request: an array has at most {MOST_IN_BATCH} messages, not {len(found)}"
+        raise McpError(INVALID_REQUEST, said)
+    return [_message_or_error(one) for one in found]
+
+
+def _decoded(body: bytes | str) -> object:
+    try:
+        found: object = msgspec.json.decode(body)
+    except _UNREADABLE:
+        raise McpError(PARSE_ERROR, "Parse error: the body is not JSON") from None
+    return found
+
+
+def _message_or_error(found: object) -> Message | McpError:
+    try:
+        return _message(found)
+    except McpError as error:
+        return error
+
+
+def _message(found: object) -> Message:
     if not isinstance(found, dict):
         raise McpError(INVALID_REQUEST, "Invalid request: a message is a JSON object")
     known = found.get("id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -12,6 +13,7 @@ from openenv.mcp.messages import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     McpError,
+    Message,
     Notification,
     Request,
     RequestId,
@@ -20,9 +22,9 @@ from openenv.mcp.messages import (
     request_bytes,
 )
 from openenv.mcp.stateless import LOG_LEVELS, declares
-from openenv.mcp.versions import OLDER, negotiated
+from openenv.mcp.versions import BATCHING, OLDER, negotiated
 
-__all__ = ["METHODS", "Answered", "OlderSession", "Phase"]
+__all__ = ["METHODS", "Answered", "OlderSession", "Phase", "check_batch"]
 
 METHODS = frozenset(
     (
@@ -45,6 +47,27 @@ METHODS = frozenset(
 
 _PRIMING_SINCE = OLDER.index("2025-11-25")
 _MOST_URIS = 1000
+
+
+def check_batch(messages: Sequence[Message | McpError], version: str | None) -> None:
+    """Whether messages may be sent as one array.
+
+    Args:
+        messages: As ``read_batch`` gives them.
+        version: Of MCP; ``None`` where it is not known.
+
+    Raises:
+        McpError: The version has no arrays, or there is an ``initialize`` among them, which is sent alone (-32600).
+    """
+    for one in messages:
+        if isinstance(one, Request) and one.method == "initialize":
+            raise McpError(INVALID_REQUEST, "Invalid request: 'initialize' is sent alone, not in an array", id=one.id)
+    if version is not None and version not in BATCHING:
+        message = (
+            f"Invalid request: send one message, not an array of them: MCP {version} has none, "
+            f"{' and '.join(BATCHING)} have"
+        )
+        raise McpError(INVALID_REQUEST, message)
 
 
 class Phase(Enum):

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["LATEST_OLDER", "LATEST_STATELESS", "OLDER", "STATELESS", "SUPPORTED", "Era", "negotiated"]
+__all__ = [
+    "BATCHING",
+    "LATEST_OLDER",
+    "LATEST_STATELESS",
+    "OLDER",
+    "STATELESS",
+    "SUPPORTED",
+    "UNNAMED",
+    "Era",
+    "negotiated",
+]
 
 OLDER = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Versions that begin with ``initialize``, oldest first."""
+
+BATCHING = OLDER[:2]
+"""Versions in which a client may send several messages as one array."""
+
+UNNAMED = "2025-03-26"
+"""What a request of that era is of that names no version, where none is known: all later ones have to."""
 
 STATELESS = ("2026-07-28",)
 """Versions in which each request says for itself what it needs, oldest first."""

@@ -82,7 +82,10 @@ def tool(
     output_schema: Mapping[str, Any] | None = None,
 ) -> Callable[[FunctionT], FunctionT]: ...
 def tool(function: Any = None, /, **options: Any) -> Any:
-    """Make a method of a ``ToolEnvironment`` a tool. Types and docstring, with its ``Args:``, become its schema.
+    """Make a method of a ``ToolEnvironment`` a tool. Types and docstring become its schema.
+
+    The docstring may tell of arguments in the style of Google (``Args:``), NumPy (``Parameters`` above dashes) or
+    Sphinx (``:param name:``).
 
     Args:
         name: What it is called by; the method's name if not given.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,15 +17,13 @@ from pydantic_core import to_json
 
 from openenv.errors import ConfigurationError
 from openenv.tools.context import ToolContext
+from openenv.tools.docstrings import read_docstring
 from openenv.tools.results import ToolResult
 from openenv.types import AudioContent, FileContent, ImageContent, TextContent
 
 __all__ = ["BadArguments", "Signature", "TypeNotKnown"]
 
 _CONTENT = (TextContent, ImageContent, AudioContent, FileContent, ToolResult, str)
-_SECTION = re.compile(r"^(Args|Arguments|Parameters):\s*$")
-_OTHER_SECTION = re.compile(r"^[A-Z]\w*( \w+)?:\s*$")
-_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(\([^)]*\))?\s*:\s*(.*)$")
 
 
 class TypeNotKnown(ConfigurationError):
@@ -42,7 +39,7 @@ class Signature:
     """What a function takes and returns.
 
     Attributes:
-        description: Its docstring without the section of the arguments.
+        description: Its docstring without what that says of the arguments.
         input_schema: JSON Schema of its arguments, an object.
         output_schema: JSON Schema of its structured result, if its return type tells one.
         wraps: Whether that is of an object with the value under ``result``.
@@ -72,7 +69,7 @@ class Signature:
         """
         name = getattr(function, "__name__", "tool")
         hints = _hints(function, name)
-        description, told = _docstring(inspect.getdoc(function) or "")
+        description, told = read_docstring(inspect.getdoc(function) or "")
         fields: dict[str, Any] = {}
         context = None
         for parameter in _parameters(function, name, skip):
@@ -235,31 +232,6 @@ def _untitled(schema: Any) -> Any:
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
     }
-
-
-def _docstring(text: str) -> tuple[str, dict[str, str]]:
-    """What a docstring says of the function, and of each argument in a section ``Args:``."""
-    kept: list[str] = []
-    told: dict[str, str] = {}
-    inside, current, indent = False, "", 0
-    for line in text.splitlines():
-        if _SECTION.match(line):
-            inside = True
-            continue
-        if inside and _OTHER_SECTION.match(line):
-            inside = False
-        if not inside:
-            kept.append(line)
-            continue
-        stripped = line.strip()
-        depth = len(line) - len(line.lstrip())
-        entry = _ENTRY.match(stripped)
-        if entry and (not current or depth <= indent):
-            current, indent = entry[1], depth
-            told[current] = entry[3]
-        elif current and stripped:
-            told[current] = f"{told[current]} {stripped}".strip()
-    return "\n".join(kept).strip(), told
 
 
 def _told(error: ValidationError, model: type[BaseModel]) -> str:

@@ -184,3 +184,35 @@ def test_an_error_is_told_whatever_it_holds() -> None:
 def test_codes_and_their_status_in_the_stateless_era(code: int, number: int, status: int) -> None:
     assert code == number
     assert messages.status_of(code) == status
+
+
+@pytest.mark.parametrize("body", [b"[]", b" \r\n\t[{}]", b"[nope"])
+def test_an_array_is_known_by_how_it_begins(body: bytes) -> None:
+    assert messages.is_batch(body)
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"a": []}', b'"["', b"nope ["])
+def test_all_else_is_no_array(body: bytes) -> None:
+    assert not messages.is_batch(body)
+
+
+def test_the_messages_of_an_array_are_read_one_by_one() -> None:
+    parts = [told(id=1, method="ping"), b"3", told(method="n"), told(id="x", params={}), told(id=2, result={}), b"[]"]
+    first, number, second, nameless, third, array = messages.read_batch(b"[%b]" % b",".join(parts))
+    assert (first, second, third) == (Request(1, "ping"), Notification("n"), Response(2, {}))
+    for wrong, id in ((number, None), (nameless, "x"), (array, None)):
+        assert isinstance(wrong, McpError)
+        assert (wrong.code, wrong.id) == (-32600, id)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"[]", -32600), (b"{}", -32600), (b"[{}", -32700), (b"[%b]" % b",".join([b"{}"] * 101), -32600)]
+)
+def test_arrays_that_are_refused_as_a_whole(body: bytes, code: int) -> None:
+    with pytest.raises(McpError) as caught:
+        messages.read_batch(body)
+    assert (caught.value.code, caught.value.id, caught.value.http_status) == (code, None, 400)
+
+
+def test_an_array_of_as_many_as_there_may_be() -> None:
+    assert len(messages.read_batch(b"[%b]" % b",".join([told(method="n")] * 100))) == messages.MOST_IN_BATCH

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openenv.mcp.messages import McpError, Notification, Request, Response
-from openenv.mcp.older import METHODS, Answered, OlderSession, Phase
+from openenv.mcp.older import METHODS, Answered, OlderSession, Phase, check_batch
 from openenv.mcp.versions import LATEST_OLDER, OLDER
 
 SERVER = {"name": "env", "version": "1"}
@@ -215,3 +215,21 @@ def test_a_session_that_began_elsewhere_goes_on(version: str) -> None:
     session.check(Request(1, "tools/call"))
     with pytest.raises(McpError, match="has begun"):
         begin(session)
+
+
+@pytest.mark.parametrize("version", [None, "2024-11-05", "2025-03-26"])
+def test_arrays_are_of_the_oldest_versions(version: str | None) -> None:
+    check_batch([Request(1, "ping"), McpError(-32600, "no message"), Response(2, {})], version)
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", "2026-07-28", "nonsense"])
+def test_later_versions_are_told_which_have_arrays(version: str) -> None:
+    with pytest.raises(McpError, match=f"MCP {version} has none, 2024-11-05 and 2025-03-26 have") as caught:
+        check_batch([Request(1, "ping")], version)
+    assert (caught.value.code, caught.value.http_status) == (-32600, 400)
+
+
+def test_a_session_does_not_begin_in_an_array() -> None:
+    with pytest.raises(McpError, match="'initialize' is sent alone") as caught:
+        check_batch([Request(1, "ping"), Request(2, "initialize")], "2025-03-26")
+    assert (caught.value.code, caught.value.id) == (-32600, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 from typing import Any
 
 import pytest
@@ -62,3 +64,48 @@ def test_nothing_is_an_empty_result(given: dict[str, Any]) -> None:
 def test_a_resource_that_is_not_there(era: Era, code: int) -> None:
     found = shapes.resource_not_found("a://b", era)
     assert (found.code, found.data) == (code, {"uri": "a://b"})
+
+
+AUDIO = {"type": "audio", "data": "AAECAw==", "mimeType": "audio/wav", "annotations": {"audience": ["user"]}}
+LINK = {"type": "resource_link", "uri": "https://x.test/a.pdf", "name": "a.pdf", "mimeType": "text/pdf", "size": 12}
+AUDIO_TOLD = {
+    "type": "text",
+    "text": "[audio left out: audio/wav, 4 bytes]",
+    "annotations": {"audience": ["user"]},
+}
+LINK_TOLD = {"type": "text", "text": "[link: a.pdf, https://x.test/a.pdf, text/pdf, 12 bytes]"}
+
+
+@pytest.mark.parametrize(
+    ("version", "audio", "link"),
+    [
+        ("2024-11-05", AUDIO_TOLD, LINK_TOLD),
+        ("2025-03-26", AUDIO, LINK_TOLD),
+        ("2025-06-18", AUDIO, LINK),
+        ("2025-11-25", AUDIO, LINK),
+    ],
+)
+def test_content_that_a_version_does_not_have_is_told_in_words(version: str, audio: Any, link: Any) -> None:
+    others = [*TEXT, {"type": "image", "data": "AA==", "mimeType": "image/png"}, {"type": "resource", "resource": {}}]
+    result = {"content": [*others, AUDIO, LINK], "structuredContent": {"a": 1}, "isError": False}
+    given = copy.deepcopy(result)
+    assert shapes.for_version(given, version) == {**result, "content": [*others, audio, link]}
+    assert given == result, "it is not changed"
+    messages = [{"role": "user", "content": LINK}, {"role": "user", "content": [AUDIO, *TEXT]}, "?"]
+    told = [{"role": "user", "content": link}, {"role": "user", "content": [audio, *TEXT]}, "?"]
+    assert shapes.for_version({"description": "d", "messages": messages}, version) == {
+        "description": "d",
+        "messages": told,
+    }
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"a", b"ab", b"abc", b"abcd"])
+def test_the_size_of_audio_is_told(bytes_: bytes) -> None:
+    audio = {"type": "audio", "data": base64.b64encode(bytes_).decode(), "mimeType": "audio/wav"}
+    [block] = shapes.for_version({"content": [audio]}, "2024-11-05")["content"]
+    assert block["text"] == f"[audio left out: audio/wav, {len(bytes_)} bytes]"
+
+
+@pytest.mark.parametrize("told", [{}, {"tools": []}, {"contents": [LINK]}, {"content": LINK}, {"content": ["?", None]}])
+def test_what_has_no_content_is_left_as_it_is(told: dict[str, Any]) -> None:
+    assert shapes.for_version(told, "2024-11-05") == told

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from openenv.mcp.messages import SESSION_NOT_FOUND, McpError, RequestId
 from openenv.mcp.older import OlderSession
 from openenv.mcp.sse import EventLog
-from openenv.mcp.versions import OLDER
+from openenv.mcp.versions import OLDER, UNNAMED
 from openenv.server.mcp.posts import Final
 from openenv.server.mcp.streams import Stream
 from openenv.session import Call, Session
@@ -177,7 +177,7 @@ class Clients:
         if not is_ours or client_id in self._gone.get(session.id, ()):
             raise unknown()
         core = OlderSession()
-        core.resume(version if version in OLDER else OLDER[-1])
+        core.resume(version if version in OLDER else UNNAMED)
         return self._add(client_id, session, core, is_alone=nonce.startswith("a"))
 
     def _add(self, client_id: str, session: Session, core: OlderSession, *, is_alone: bool) -> Client:

@@ -7,7 +7,16 @@ from typing import Any
 from openenv.errors import AccessDenied, OpenEnvError
 from openenv.mcp.headers import PostHeaders, check_media, era_of
 from openenv.mcp.legacy import is_legacy
-from openenv.mcp.messages import INVALID_REQUEST, SESSION_NOT_FOUND, McpError, Request, read
+from openenv.mcp.messages import (
+    INVALID_REQUEST,
+    SESSION_NOT_FOUND,
+    McpError,
+    Request,
+    is_batch,
+    read,
+    read_batch,
+)
+from openenv.mcp.older import check_batch
 from openenv.mcp.versions import Era
 from openenv.server.access import Access
 from openenv.server.exchange import Receive, Scope, Send
@@ -72,6 +81,11 @@ class McpEndpoint:
             await post.json(await self._legacy.answer(post, await self._session(post, session_id)))
             return
         check_media(post.headers)
+        if is_batch(post.body):
+            messages = read_batch(post.body)
+            check_batch(messages, post.headers.version)
+            await self._older.batch(post, messages, await self._client(post, session_id))
+            return
         message = read(post.body)
         try:
             if era_of(post.headers, message) is Era.STATELESS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,12 @@ from openenv.mcp.messages import (
     Notification,
     Request,
     Response,
+    error_bytes,
     notification_bytes,
     result_bytes,
 )
-from openenv.mcp.older import OlderSession
+from openenv.mcp.older import OlderSession, check_batch
+from openenv.mcp.shapes import for_version
 from openenv.mcp.stateless import ASKING_METHODS
 from openenv.mcp.versions import Era
 from openenv.server.exchange import Scope
@@ -97,15 +99,34 @@ class OlderEra:
         if isinstance(message, Request):
             await self._request(post, message, client)
             return
-        if isinstance(message, Notification):
-            cancelled = client.core.notified(message)
-            if cancelled is not None:
-                client.gives_up(cancelled)
-                if (call := client.running.get(cancelled)) is not None:
-                    client.session.cancel_call(call)
-        else:
-            _take(client, message)
+        _take(client, message)
         await post.json(b"", 202)
+
+    async def batch(self, post: Post, messages: Sequence[Message | McpError], client: Client) -> None:
+        """Take an array of messages: its requests are made one after the other, in their order.
+
+        What is not answered waits for nothing, so that it cannot wait behind a request that waits for it.
+
+        Raises:
+            McpError: The client may not send one (400).
+        """
+        check_batch(messages, client.core.version)
+        asked: list[tuple[Request, Call] | McpError] = []
+        for message in messages:
+            if isinstance(message, Request):
+                asked.append((message, _begun(client, message)))
+            elif isinstance(message, McpError):
+                asked.append(message)
+        for message in messages:
+            if isinstance(message, Notification | Response):
+                _take(client, message)
+        if not asked:
+            await post.json(b"", 202)
+            return
+        stream = client.new_stream()
+        run = self._finals(asked, client, stream)
+        client.goes_on(await deliver(post, stream, run, headers=[_id_header(client)]))
+        client.carried(stream)
 
     async def listen(self, post: Post, client: Client) -> None:
         """Carry what is no answer, or go on with an answer that was cut off, until the client hangs up."""
@@ -148,9 +169,7 @@ class OlderEra:
 
     async def _request(self, post: Post, request: Request, client: Client) -> None:
         stream = client.new_stream()
-        call = call_of(client.session)
-        if request.method == "tools/call":
-            client.running[request.id] = call
+        call = _begun(client, request)
         run = self._final(request, client, stream, call)
         # who can be asked is asked on the stream while the request runs
         may_ask = request.method in ASKING_METHODS and askable(client.core.client_capabilities)
@@ -158,7 +177,18 @@ class OlderEra:
         client.goes_on(await deliver(post, stream, run, headers=[_id_header(client)], is_quick=is_quick))
         client.carried(stream)
 
-    async def _final(self, request: Request, client: Client, stream: Stream, call: Call) -> Final:
+    async def _finals(self, asked: Sequence[tuple[Request, Call] | McpError], client: Client, stream: Stream) -> Final:
+        said = []
+        for one in asked:
+            if isinstance(one, McpError):
+                said.append(error_bytes(one.id, one))
+            else:
+                request, call = one
+                said.append((await self._final(request, client, stream, call))[0])
+                await asyncio.sleep(0)  # an environment that answers at once would keep all others waiting
+        return tuple(said), 200
+
+    async def _final(self, request: Request, client: Client, stream: Stream, call: Call) -> tuple[bytes, int]:
         try:
             client.core.check(request)
             return result_bytes(request.id, await self._answer(request, client, stream, call)), 200
@@ -176,7 +206,8 @@ class OlderEra:
                 return client.core.set_level(request)
             case "resources/subscribe" | "resources/unsubscribe":
                 return client.core.subscribe(request)
-        return await answer(client.session, request, _Way(client, request, stream), call)
+        found = await answer(client.session, request, _Way(client, request, stream), call)
+        return for_version(found, client.core.version)
 
 
 class _Way:
@@ -206,7 +237,8 @@ class _Way:
         ids = []
         for name, one in requests.items():
             asked[name] = loop.create_future()
-            question, data = self._client.core.ask(one["method"], one["params"], asked[name])
+            params = for_version(one["params"], self._client.core.version)
+            question, data = self._client.core.ask(one["method"], params, asked[name])
             ids.append(question)
             self._stream.put(data)
         self._client.waiting.update(dict.fromkeys(asked.values(), self._request_id))
@@ -222,8 +254,23 @@ class _Way:
                 self._client.core.withdraw(question)
 
 
-def _take(client: Client, response: Response) -> None:
-    found = client.core.answered(response)
+def _begun(client: Client, request: Request) -> Call:
+    """What a request is known by until it is answered."""
+    call = call_of(client.session)
+    if request.method == "tools/call":
+        client.running[request.id] = call
+    return call
+
+
+def _take(client: Client, message: Notification | Response) -> None:
+    if isinstance(message, Notification):
+        cancelled = client.core.notified(message)
+        if cancelled is not None:
+            client.gives_up(cancelled)
+            if (call := client.running.get(cancelled)) is not None:
+                client.session.cancel_call(call)
+        return
+    found = client.core.answered(message)
     if found is not None and isinstance(found.about, asyncio.Future) and not found.about.done():
         found.about.set_result(found.result if found.error is None else found.error)
 

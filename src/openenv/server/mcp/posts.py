@@ -20,8 +20,8 @@ __all__ = ["Final", "Post", "deliver", "final_error", "told"]
 STREAM_AFTER_S = 1.0
 """Seconds after which a request that still runs is answered with a stream, so that it is not taken for dead."""
 
-Final = tuple[bytes, int]
-"""The last message of an answer, and its HTTP status where nothing was said before."""
+Final = tuple[bytes | tuple[bytes, ...], int]
+"""The last message of an answer, or those of an array, and its HTTP status where nothing was said before."""
 
 log = logging.getLogger("openenv.server")
 
@@ -72,9 +72,9 @@ async def deliver(
     if is_quick:
         data, status = await run
         if not stream.wanted.done() or not post.headers.takes_events:
-            await post.json(data, status, headers)
+            await post.json(_joined(data), status, headers)
             return None
-        stream.put(data)
+        _put(stream, data)
         stream.end()
         await stream.carry(post.receive, post.send, headers)
         return None
@@ -96,7 +96,7 @@ async def deliver(
             when_cut()
         return work
     data, status = work.result()
-    await post.json(data, status, headers)
+    await post.json(_joined(data), status, headers)
     return None
 
 
@@ -113,11 +113,22 @@ async def _before(work: asyncio.Task[Final], post: Post) -> bool:
 
 def _end(stream: Stream, done: asyncio.Task[Final]) -> None:
     if not done.cancelled():
-        stream.put(done.result()[0])
+        _put(stream, done.result()[0])
     stream.end()
 
 
-def final_error(error: BaseException, request_id: RequestId | None, status_of: Callable[[McpError], int]) -> Final:
+def _put(stream: Stream, data: bytes | tuple[bytes, ...]) -> None:
+    for message in data if isinstance(data, tuple) else (data,):
+        stream.put(message)
+
+
+def _joined(data: bytes | tuple[bytes, ...]) -> bytes:
+    return b"[%b]" % b",".join(data) if isinstance(data, tuple) else data
+
+
+def final_error(
+    error: BaseException, request_id: RequestId | None, status_of: Callable[[McpError], int]
+) -> tuple[bytes, int]:
     """What is answered where a request failed."""
     if isinstance(error, OpenEnvError):
         error = failed(error)

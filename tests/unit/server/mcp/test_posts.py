@@ -126,3 +126,18 @@ async def test_refusals_have_the_status_of_their_kind(error, status, header) -> 
     assert json.loads(client.body)["error"]["message"]
     if header:
         assert client.headers[header[0]] == header[1]
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+async def test_several_messages_are_one_array_or_an_event_each(is_quick: bool) -> None:
+    async def run(stream: Stream, before: bytes = b"") -> Final:
+        if before:
+            stream.offer(before)
+        return (b"1", b"2"), 200
+
+    plain, stream = await _client(), Stream()
+    await deliver(plain.post, stream, run(stream), is_quick=is_quick)
+    assert plain.body == b"[1,2]"
+    streamed, stream = await _client(), Stream()
+    await deliver(streamed.post, stream, run(stream, b"half"), is_quick=is_quick)
+    assert streamed.said == ["half", "1", "2"]
