@@ -88,7 +88,7 @@ def test_a_thread_is_stuck_until_a_reset() -> None:
 
 
 def test_as_many_as_there_are_places_may_be_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openenv.session.rescue.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("openenv.session.lifetime.rescue.PATIENCE_S", SOON_S)
     with serving(create_app(Threaded, max_concurrent_envs=1)) as url, httpx.Client(base_url=url) as http:
         headers = {"X-OpenEnv-Session": http.post("/sessions").json()["session_id"]}
         http.cookies.clear()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from openenv.fleet.messages import Census, Here, News, Room, WorkerCensus
-from openenv.session.places import Places
+from openenv.session.lifetime.places import Places
 
 __all__ = ["Desk", "Reached"]
 

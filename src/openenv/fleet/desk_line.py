@@ -34,7 +34,7 @@ from openenv.fleet.messages import (
 )
 from openenv.fleet.messages import Census as Told
 from openenv.session import SessionEngine
-from openenv.session.places import Census, all_taken
+from openenv.session.lifetime.places import Census, all_taken
 
 __all__ = ["DeskLine"]
 

@@ -14,7 +14,7 @@ from openenv.protocol import ServerCodec, V2ServerCodec, is_batch
 from openenv.protocol.addressing import Address, address_of, addresses_of, owner_of, rejoined
 from openenv.server.carrier import Frame, HangUp, Put
 from openenv.server.conveyor import Conveyor
-from openenv.session.chronicle import digest
+from openenv.session.episode.chronicle import digest
 
 __all__ = ["Neighbours", "Switch"]
 

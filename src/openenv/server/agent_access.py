@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from openenv.mcp.agent_access import AgentAccess
+
 __all__ = ["agent_access", "base_url_of"]
 
 Scope = Mapping[str, Any]
@@ -24,8 +26,6 @@ def agent_access(url: str, token: str, name: str) -> dict[str, Any]:
         ``claude_code`` (a command line), ``claude_code_json`` (what ``claude mcp add-json`` takes) and ``codex`` (lines
         of ``config.toml``).
     """
-    from openenv.mcp.agent_access import AgentAccess  # at the first request for it
-
     name = "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "-" for one in name) or "env"
     access = AgentAccess(url, token)
     servers = access.client_config(name)

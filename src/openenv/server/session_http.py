@@ -6,7 +6,6 @@ import msgspec
 
 from openenv.errors import EpisodeLost
 from openenv.server.access import Access
-from openenv.server.agent_access import agent_access, base_url_of
 from openenv.server.answers import (
     encoded,
     fields_of,
@@ -107,5 +106,7 @@ class SessionEndpoints:
         return Streamed(request, events(session, follows=follows), "text/event-stream")
 
     def _agent(self, scope: Scope, session: Session) -> dict[str, object]:
+        from openenv.server.agent_access import agent_access, base_url_of  # at the first request for it
+
         url = f"{base_url_of(scope, self._access.agent_port)}/sessions/{session.id}/mcp"
         return agent_access(url, session.agent_token(), self._engine.spec.name)

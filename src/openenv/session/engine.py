@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from openenv.environment import Isolation
 from openenv.errors import CapacityReached, ServerDraining
-from openenv.session.builder import Builder
-from openenv.session.capacity import Capacity
-from openenv.session.departed import Ending
-from openenv.session.endings import Endings, stopped
+from openenv.session.episode.departed import Ending
 from openenv.session.isolation import WorkerSource
-from openenv.session.leases import LEASE_S, Leases
-from openenv.session.places import Places, SessionPlaces
-from openenv.session.recovery import JournalOptions, NoRecovery, Recovery, open_journal
-from openenv.session.rescue import Rescue
-from openenv.session.served_lock import ServedLock
+from openenv.session.lifetime.builder import Builder
+from openenv.session.lifetime.capacity import Capacity
+from openenv.session.lifetime.endings import Endings, stopped
+from openenv.session.lifetime.leases import LEASE_S, Leases
+from openenv.session.lifetime.places import Places, SessionPlaces
+from openenv.session.lifetime.recovery import JournalOptions, NoRecovery, Recovery, open_journal
+from openenv.session.lifetime.rescue import Rescue
+from openenv.session.lifetime.standing import Standing
+from openenv.session.served.served_lock import ServedLock
+from openenv.session.served.spec import EnvironmentSpec
 from openenv.session.session import Session
-from openenv.session.spec import EnvironmentSpec
-from openenv.session.standing import Standing
 from openenv.types import EnvironmentMetadata
 
 if TYPE_CHECKING:

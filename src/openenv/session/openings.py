@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from openenv.session.engine import SessionEngine
-from openenv.session.leases import UNCLAIMED_S
+from openenv.session.lifetime.leases import UNCLAIMED_S
 from openenv.session.session import Session
 
 __all__ = ["Openings"]

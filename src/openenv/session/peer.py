@@ -34,10 +34,10 @@ from openenv.protocol import (
     Step,
     transcoded,
 )
-from openenv.session.chronicle import FORM
-from openenv.session.departed import Ending, gone
 from openenv.session.engine import SessionEngine
-from openenv.session.lifecycle import Phase
+from openenv.session.episode.chronicle import FORM
+from openenv.session.episode.departed import Ending, gone
+from openenv.session.episode.lifecycle import Phase
 from openenv.session.openings import Openings
 from openenv.session.prompt import Frame, Kept, PromptMoves, unforeseen
 from openenv.session.session import Session

@@ -9,9 +9,9 @@ from time import perf_counter
 
 from openenv.errors import OpenEnvError
 from openenv.protocol import Failed, Open, Reply, Request, Reset, ServerCodec, Step
-from openenv.session.chronicle import Chronicle
+from openenv.session.episode.chronicle import Chronicle
+from openenv.session.served.tool_actions import asks_for_list
 from openenv.session.session import Session
-from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["LATER", "Frame", "Kept", "Later", "PromptMoves", "unforeseen"]
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from openenv.environment import EnvironmentPlan
 from openenv.protocol import Failed, Observed, OutcomeIs, Reset, StateIs, Step
-from openenv.session.agent_key import AgentKey
-from openenv.session.branching import Branch, branch_of, follow
-from openenv.session.calls import Call, Watcher
-from openenv.session.chronicle import digest, token_of
-from openenv.session.departed import Ending, gone
-from openenv.session.episode import Episode
-from openenv.session.host import Host
-from openenv.session.lifecycle import Operation, Phase
+from openenv.session.episode.agent_key import AgentKey
+from openenv.session.episode.branching import Branch, branch_of, follow
+from openenv.session.episode.calls import Call, Watcher
+from openenv.session.episode.chronicle import digest, token_of
+from openenv.session.episode.departed import Ending, gone
+from openenv.session.episode.episode import Episode
+from openenv.session.episode.lifecycle import Operation, Phase
+from openenv.session.episode.survivor import Home
+from openenv.session.hosting.host import Host
+from openenv.session.hosting.placement import Placement
 from openenv.session.once import KeyedRequests, NumberedRequests
-from openenv.session.placement import Placement
-from openenv.session.survivor import Home
-from openenv.session.tool_actions import asks_for_list
+from openenv.session.served.tool_actions import asks_for_list
 from openenv.session.turn import Turn
 
 if TYPE_CHECKING:

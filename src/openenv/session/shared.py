@@ -6,11 +6,11 @@ import asyncio
 
 from openenv.errors import ResetNeeded
 from openenv.protocol import Step
-from openenv.session.departed import Ending, lost
 from openenv.session.engine import SessionEngine
+from openenv.session.episode.departed import Ending, lost
 from openenv.session.once import KeyedRequests
+from openenv.session.served.tool_actions import asks_for_list
 from openenv.session.session import Session
-from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["SharedSession"]
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from openenv.errors import EnvironmentFailure, OpenEnvError
 from openenv.protocol import Failed, Observed, Reply, Request, Step
-from openenv.session.chronicle import Chronicle
-from openenv.session.host import LocalHost
-from openenv.session.lifecycle import Operation
+from openenv.session.episode.chronicle import Chronicle
+from openenv.session.episode.lifecycle import Operation
+from openenv.session.hosting.host import LocalHost
 from openenv.session.prompt import Frame, Kept, unforeseen
+from openenv.session.served.tool_actions import asks_for_list
 from openenv.session.session import Session
-from openenv.session.tool_actions import asks_for_list
 
 __all__ = ["Group", "groups_of", "step_together"]
 

@@ -18,8 +18,8 @@ from openenv.errors import (
 from openenv.mcp.legacy import LegacyRequest, answer, call_answer, created_result, read_legacy, refusal, tools_result
 from openenv.mcp.messages import INTERNAL_ERROR, McpError
 from openenv.protocol import Observed
-from openenv.session.act import as_result
-from openenv.session.calls import Call
+from openenv.session.episode.calls import Call
+from openenv.session.served.act import as_result
 from openenv.session.session import Session
 from openenv.tools import CallToolObservation
 

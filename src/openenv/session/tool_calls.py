@@ -12,10 +12,10 @@ from msgspec import Raw
 
 from openenv.errors import ActionInvalid, EpisodeDone, InputNeeded
 from openenv.protocol import Observed, Step
-from openenv.session.act import ACT, acted, acting, not_acted, unknown
-from openenv.session.calls import Call, Watcher, tell
-from openenv.session.episode import Episode
-from openenv.session.lifecycle import Operation
+from openenv.session.episode.calls import Call, Watcher, tell
+from openenv.session.episode.episode import Episode
+from openenv.session.episode.lifecycle import Operation
+from openenv.session.served.act import ACT, acted, acting, not_acted, unknown
 from openenv.session.turn import Turn
 from openenv.tools import CallCancelled, Changed, ListToolsObservation, Note, ToolInfo
 

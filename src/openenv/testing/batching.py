@@ -8,9 +8,9 @@ from msgspec import Raw
 
 from openenv.protocol import Reset, Step
 from openenv.session import EnvironmentSpec
-from openenv.session.host import LocalHost
-from openenv.session.placement import SpeedRecord
-from openenv.session.shared_thread import SharedThread
+from openenv.session.hosting.host import LocalHost
+from openenv.session.hosting.placement import SpeedRecord
+from openenv.session.hosting.shared_thread import SharedThread
 from openenv.testing.asking import Answer, answer, answer_of
 
 __all__ = ["batched"]

@@ -9,9 +9,9 @@ from msgspec import Raw
 from openenv.errors import OpenEnvError
 from openenv.protocol import Reset, Step
 from openenv.session import EnvironmentSpec
-from openenv.session.executors import executor_for
-from openenv.session.host import LocalHost
-from openenv.session.placement import SpeedRecord
+from openenv.session.hosting.executors import executor_for
+from openenv.session.hosting.host import LocalHost
+from openenv.session.hosting.placement import SpeedRecord
 from openenv.testing.asking import Answer, answer
 
 __all__ = ["Restoring", "restoring"]

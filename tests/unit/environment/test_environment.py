@@ -10,7 +10,7 @@ import pytest
 
 from openenv.environment import ComposedTransform, Environment, EnvironmentPlan, KeywordFilter, Transform
 from openenv.errors import ConfigurationError
-from openenv.session.spec import plan_of_factory
+from openenv.session.served.spec import plan_of_factory
 from openenv.types import Action, Observation, State
 
 

@@ -14,7 +14,7 @@ from openenv.environment import EnvironmentPlan
 from openenv.errors import EpisodeLost
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session import Placement
-from openenv.session.host import After
+from openenv.session.hosting.host import After
 from openenv.session.isolation import WorkerDied
 from openenv.session.session import Session
 from openenv.types import State

@@ -15,7 +15,7 @@ from tests.unit.session.worlds import Move, Seen
 from openenv.environment import Environment
 from openenv.protocol import Failed, Open, Opened, Request, Reset, Resume, Resumed, Step
 from openenv.session import EnvironmentSpec, Openings, Peer, Placement, Session, SessionEngine, SharedSession
-from openenv.session.placement import SpeedRecord
+from openenv.session.hosting.placement import SpeedRecord
 from openenv.types import State
 
 _ROUNDS = 60  # of the event loop, after which everything that can happen has happened

@@ -21,7 +21,7 @@ from openenv.protocol import (
     Resume,
 )
 from openenv.session import Ending
-from openenv.session.departed import Departed
+from openenv.session.episode.departed import Departed
 
 
 def lost(reply: Any) -> str:

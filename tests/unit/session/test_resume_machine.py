@@ -18,7 +18,7 @@ from tests.unit.session.still import Clock, Diary, House, StillLoop, Wire, settl
 from openenv.errors import EpisodeLost
 from openenv.protocol import Close, Closed, Ended, Failed, Observed, Open, Request, Reset, Resume, Step
 from openenv.session import Ending, Placement
-from openenv.session.placement import SpeedRecord
+from openenv.session.hosting.placement import SpeedRecord
 
 CAPACITY, LEASE_S, RECLAIMABLE_S, UNCLAIMED_S, PATIENCE_S = 2, 200.0, 60.0, 60.0, 40.0
 WHICH, WIRES = st.integers(0, 3), st.integers(0, 2)

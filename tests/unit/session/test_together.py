@@ -16,7 +16,7 @@ from openenv.errors import ActionInvalid, ConfigurationError, RecordError
 from openenv.protocol import Close, Failed, Observed, Open, Opened, Reply, Reset
 from openenv.record import Answered, Journal
 from openenv.session import JournalOptions, Placement
-from openenv.session.hosted import HostedEnvironment
+from openenv.session.hosting.hosted import HostedEnvironment
 
 
 def together(**attributes: Any) -> type[Together]:

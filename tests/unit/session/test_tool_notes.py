@@ -13,7 +13,7 @@ from openenv.environment import Isolation
 from openenv.errors import ActionInvalid
 from openenv.protocol import Observed, Reset, Step
 from openenv.session import Call, Moved
-from openenv.session.notes import MOST_NOTES, NoteWay
+from openenv.session.hosting.notes import MOST_NOTES, NoteWay
 from openenv.tools import Changed, Logged, Progressed
 
 

@@ -16,7 +16,7 @@ from openenv.environment import Environment
 from openenv.errors import EpisodeLost
 from openenv.protocol import Reset, Step
 from openenv.session import EnvironmentSpec, Placement, Session, SessionEngine
-from openenv.session.placement import PROOF_STEPS
+from openenv.session.hosting.placement import PROOF_STEPS
 from openenv.types import Action, Observation, State
 
 PATIENCE_S = 20

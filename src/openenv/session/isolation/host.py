@@ -17,7 +17,8 @@ from openenv.errors import (
     RemoteProtocolError,
 )
 from openenv.protocol import Close, Closed, Failed, GetState, Observed, Reset, StateIs, Step
-from openenv.session.host import After, Prompt
+from openenv.session.hosting.host import After, Prompt
+from openenv.session.hosting.placement import Placement
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.forkserver import WorkerProcess
 from openenv.session.isolation.frames import (
@@ -34,7 +35,6 @@ from openenv.session.isolation.frames import (
 )
 from openenv.session.isolation.line import Line
 from openenv.session.isolation.tool_frames import cancel_frame, offer_frame, reading_note, reading_offered
-from openenv.session.placement import Placement
 
 if TYPE_CHECKING:
     from openenv.tools import Note

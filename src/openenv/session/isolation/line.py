@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import cast
 
 from openenv.errors import RemoteProtocolError
+from openenv.session.hosting.notes import MOST_NOTES
 from openenv.session.isolation.death import WorkerDied
 from openenv.session.isolation.frames import HEAD, LARGEST_NOTE, NOTE, Frame
 from openenv.session.isolation.reader import FrameReader
-from openenv.session.notes import MOST_NOTES
 
 __all__ = ["Line"]
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from openenv.session.isolation.reference import FactoryReference
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 from openenv.tools.modes import Mode
 
 __all__ = [

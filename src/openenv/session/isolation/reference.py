@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from openenv.errors import ConfigurationError
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 
 __all__ = ["FactoryReference", "ModuleReference", "ObjectReference"]
 

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 
 from openenv.errors import ExecutionFailed, FactoryFailed, ObservationInvalid, OpenEnvError
 from openenv.protocol import Close, Closed, GetState, Reset, Step
-from openenv.session.executors import InlineLoopExecutor
-from openenv.session.host import Host, LocalHost
-from openenv.session.hosted import HostedEnvironment, told
+from openenv.session.hosting.executors import InlineLoopExecutor
+from openenv.session.hosting.host import Host, LocalHost
+from openenv.session.hosting.hosted import HostedEnvironment, told
+from openenv.session.hosting.placement import SpeedRecord
 from openenv.session.isolation.death import OVER_MEMORY
 from openenv.session.isolation.frames import (
     ABOUT,
@@ -29,8 +30,7 @@ from openenv.session.isolation.frames import (
 )
 from openenv.session.isolation.tool_frames import offered_frame, reading_offer
 from openenv.session.isolation.ways import AwaitedWay, BlockingWay
-from openenv.session.placement import SpeedRecord
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 
 __all__ = ["serve_session"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 
 if TYPE_CHECKING:
     from openenv.session.isolation.supervisor import Supervisor

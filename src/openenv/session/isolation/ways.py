@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from openenv.session.hosting.notes import MOST_NOTES
 from openenv.session.isolation.frames import CANCEL, HEAD, Frame
 from openenv.session.isolation.reader import FrameReader
 from openenv.session.isolation.tool_frames import note_frame, reading_cancel
-from openenv.session.notes import MOST_NOTES
 
 if TYPE_CHECKING:
     from openenv.tools import Note

@@ -20,7 +20,7 @@ from openenv.session.isolation.limits import limit_cpu, limit_memory, reserve_no
 from openenv.session.isolation.offspring import mark
 from openenv.session.isolation.orders import Limits, Prepare, receive_fd
 from openenv.session.isolation.serving import serve_session
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 
 __all__ = ["begin", "command_of", "main", "work"]
 

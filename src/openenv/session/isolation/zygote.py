@@ -18,12 +18,12 @@ from typing import Any
 
 from openenv.errors import ConfigurationError, OpenEnvError
 from openenv.sandbox import kernel
-from openenv.session.hosted import told
+from openenv.session.hosting.hosted import told
 from openenv.session.isolation.boot import die_with
 from openenv.session.isolation.offspring import Offspring, children, kill_group
 from openenv.session.isolation.orders import Ended, Kill, Order, Prepare, Ready, Refused, Start, receive, send
 from openenv.session.isolation.worker import begin, command_of, told_privately, work
-from openenv.session.spec import EnvironmentSpec
+from openenv.session.served.spec import EnvironmentSpec
 from openenv.settings import inherited
 
 __all__ = ["main"]

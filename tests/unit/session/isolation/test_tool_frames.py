@@ -15,11 +15,11 @@ from tests.unit.session.tool_worlds import Hearing, Tools, call_of, playing, val
 from openenv.environment import EnvironmentPlan
 from openenv.errors import ExecutionFailed, InputNeeded, InvalidRequest, RemoteProtocolError
 from openenv.protocol import Observed, StateIs
+from openenv.session.hosting.notes import MOST_NOTES
 from openenv.session.isolation import frames, tool_frames
 from openenv.session.isolation.frames import HEAD, LARGEST_NOTE, NOTE, Frame
 from openenv.session.isolation.line import Line
 from openenv.session.isolation.ways import AwaitedWay, BlockingWay
-from openenv.session.notes import MOST_NOTES
 from openenv.tools import Changed, Logged, Progressed
 
 

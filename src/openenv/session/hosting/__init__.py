@@ -1,0 +1,1 @@
+"""Where an environment lives, and how it is asked there."""

@@ -1,0 +1,1 @@
+"""How sessions get a place, how long they live, how they end, and which of them come back."""

@@ -1,0 +1,1 @@
+"""What a server serves: the class or factory, the types that go in and come out, what tells one from another."""
