@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from openenv.environment.offered import Method, Offered, offered_by
 from openenv.environment.tool_book import book_of
+from openenv.environment.toolbox import VisibleFailed
 from openenv.errors import InvalidRequest
 from openenv.tools import BadArguments, ToolContext, block_of, result_of
 
@@ -44,19 +45,28 @@ async def answered(environment: Any, method: str, params: Mapping[str, Any]) -> 
 
 
 def lists_of(environment: Any) -> dict[str, Any]:
-    """What can change of the lists of an environment, by the names of the lists."""
+    """What can change of the lists of an environment, by the names of the lists; of one that cannot be had, why."""
     offered, toolbox = _offered(environment), book_of(environment).toolbox
     lists: dict[str, Any] = {"tools": toolbox.version}
     if toolbox.can_change:
-        there = toolbox.there(environment, environment.serving_mode)
-        lists["tools"] = toolbox.version, [found.tool.name for found in there]
+        lists["tools"] = (
+            toolbox.version,
+            _seen(lambda: [one.tool.name for one in toolbox.there(environment, environment.serving_mode)]),
+        )
     if toolbox.toolsets:  # which may have other tools, or others of the same names, after a reset
         lists["tools"] = lists["tools"], [tuple(one.tools()) for one in toolbox.toolsets]
     if offered.can_change:
-        lists["prompts"] = [one.name for one in offered.prompts if _is_there(environment, one)]
+        lists["prompts"] = _seen(lambda: [one.name for one in offered.prompts if _is_there(environment, one)])
         both = (*offered.resources, *offered.templates)
-        lists["resources"] = [one.uri for one in both if _is_there(environment, one)]
+        lists["resources"] = _seen(lambda: [one.uri for one in both if _is_there(environment, one)])
     return lists
+
+
+def _seen(names: Callable[[], list[str]]) -> list[str] | str:
+    try:
+        return names()
+    except VisibleFailed as error:  # the call, or the reset, has been all the same: who lists is told
+        return str(error)
 
 
 def announce_changes(environment: Any, before: Mapping[str, Any]) -> None:
@@ -217,7 +227,7 @@ def _offered(environment: Any) -> Offered:
 
 
 def _is_there(environment: Any, one: Method) -> bool:
-    return book_of(environment).toolbox.shows(lambda: one.is_there(environment))
+    return book_of(environment).toolbox.shows(one.name, lambda: one.is_there(environment))
 
 
 async def _awaited(function: Callable[..., Any], *positional: Any, **keywords: Any) -> Any:

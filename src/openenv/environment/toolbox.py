@@ -10,7 +10,7 @@ from typing import Any
 from openenv.errors import ConfigurationError
 from openenv.tools import Mode, Tool, Toolset
 
-__all__ = ["Found", "Toolbox"]
+__all__ = ["Found", "Toolbox", "VisibleFailed"]
 
 _MOST_NAMES = 20
 
@@ -28,6 +28,10 @@ class Found:
     tool: Tool
     is_method: bool = False
     toolset: Toolset | None = None
+
+
+class VisibleFailed(Exception):
+    """Nobody can tell whether something is there."""
 
 
 class Toolbox:
@@ -96,14 +100,19 @@ class Toolbox:
                     return Found(tool, toolset=toolset)
         return None
 
-    def shows(self, is_there: Callable[[], bool]) -> bool:
-        """Ask whether something is there."""
+    def shows(self, name: str, is_there: Callable[[], bool]) -> bool:
+        """Ask whether something is there.
+
+        Raises:
+            VisibleFailed: Its ``visible`` raised.
+        """
         try:
             return is_there()
-        except AttributeError:
-            if self.is_new:
+        except Exception as error:  # whatever an author's function raises
+            if self.is_new and isinstance(error, AttributeError):
                 return False
-            raise
+            told = f"visible of {name} raised {type(error).__name__}: {error}; it must work in every state"
+            raise VisibleFailed(told) from error
 
     def not_found(self, name: str, environment: Any, mode: Mode) -> str:
         """Why there is no such tool, with those that there are, for a model to act on."""
@@ -136,7 +145,7 @@ class Toolbox:
         return (
             tool.is_there(environment, mode)
             if tool.visible is None
-            else self.shows(lambda: tool.is_there(environment, mode))
+            else self.shows(f"the tool {tool.name}", lambda: tool.is_there(environment, mode))
         )
 
     def _put(self, found: Found) -> None:

@@ -20,6 +20,7 @@ from openenv import (
     tool,
 )
 from openenv.environment import EnvironmentPlan
+from openenv.environment.toolbox import VisibleFailed
 from openenv.errors import ConfigurationError
 from openenv.tools import Changed, Note
 
@@ -60,8 +61,39 @@ class TestVisibility:
         assert [one.name for one in environment.visible_tools()] == ["forget"]
         environment.reset()
         assert [one.name for one in environment.visible_tools()] == ["open", "forget"]
-        with pytest.raises(AttributeError):
-            call(environment, "forget")
+        call(environment, "forget")
+        with pytest.raises(VisibleFailed, match=r"visible of the tool open raised AttributeError: .*has_key"):
+            environment.visible_tools()
+
+    def test_a_visible_that_raises_does_not_undo_a_call(self) -> None:
+        class Pocket(ToolEnvironment):
+            def reset(self) -> Observation:
+                self.things = ["key"]
+                return Observation()
+
+            @tool
+            def throw(self) -> str:
+                self.award(1.0)
+                self.things.pop()
+                return "gone"
+
+            @tool(visible=lambda self: self.things[0] == "key")
+            def open(self) -> str:
+                return "open"
+
+        environment, notes = Pocket(), list[Note]()
+        environment.reset()
+        environment.note_sink = notes.append
+        thrown = call(environment, "throw")
+        assert (thrown.result["data"], thrown.reward, environment.state.step_count) == ("gone", 1.0, 1)
+        assert notes == [Changed("tools")]
+        assert error_of(call(environment, "open"))[1].startswith(
+            "VisibleFailed: visible of the tool open raised IndexError"
+        )
+        with pytest.raises(VisibleFailed, match="it must work in every state"):
+            environment.step(ListToolsAction())
+        environment.reset()
+        assert call(environment, "open").result["data"] == "open"
 
     def test_a_tool_can_be_added(self, guess: Guess) -> None:
         notes: list[Note] = []
