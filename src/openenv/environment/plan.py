@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -153,9 +154,13 @@ def _has_batches(environment: type[Environment[Any, Any, Any]], *, is_async: boo
     return True
 
 
+_UNIONS = (typing.Union, types.UnionType, typing.Annotated)
+
+
 def _type_parameters(cls: type[Any]) -> tuple[type[Any] | None, type[Any] | None, type[Any] | None]:
-    """The A, O, S of ``Environment[A, O, S]`` as the class sees them; None where one is not a class."""
-    found = [one if isinstance(one, type) else None for one in _arguments(cls)]
+    """The A, O, S of ``Environment[A, O, S]`` as the class sees them; None where one is open. A union is told as it is:
+    whoever serves the class refuses it, unless they are given a class."""
+    found = [one if isinstance(one, type) or typing.get_origin(one) in _UNIONS else None for one in _arguments(cls)]
     return tuple((*found, None, None, None)[:3])  # type: ignore[return-value]
 
 

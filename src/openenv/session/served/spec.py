@@ -75,7 +75,8 @@ class EnvironmentSpec:
             if not (isinstance(given, type) and issubclass(given, BaseModel)):
                 raise ConfigurationError(
                     f"the {what} type must be a pydantic model, not {given!r}; pass {what}_cls, or write "
-                    "class MyEnv(Environment[MyAction, MyObservation, State])"
+                    "class MyEnv(Environment[MyAction, MyObservation, State]); one of several kinds is a model with "
+                    "a field that is a union of theirs"
                 )
         assert action is not None and observation is not None  # for the type checker: the loop has seen to it
         default_name = plan.name if plan else getattr(env, "__name__", type(env).__name__)
