@@ -188,9 +188,12 @@ class Places:
 
 def all_taken(active: int, capacity: int, retry_after_s: float) -> CapacityReached:
     """The error for one session too many: so many are there, so many may be, and when to ask again."""
+    taken = "the only place is taken" if capacity == 1 else f"all {capacity} places are taken"
+    more = "openenv serve --max-sessions, or max_concurrent_envs"
+    if capacity == 1:  # as of a class that does not say
+        more += ", or SUPPORTS_CONCURRENT_SESSIONS = True in a class whose instances share nothing"
     return CapacityReached(
         # old trainers look for the code in the text
-        f"CAPACITY_REACHED: all {capacity} places are taken; close a session, wait for one with "
-        "queue_timeout_s, or serve with a larger max_concurrent_envs",
+        f"CAPACITY_REACHED: {taken}; close a session, wait for one with queue_timeout_s, or serve with more: {more}",
         details={"active_sessions": active, "max_sessions": capacity, "retry_after_s": retry_after_s},
     )

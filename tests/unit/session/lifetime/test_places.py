@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from tests.unit.session.still import Clock, House, settled, still
 
 from openenv.protocol import Close, Open, Opened
 from openenv.session import Ending
+from openenv.session.lifetime.places import all_taken
 
 
 @still
@@ -124,3 +126,11 @@ async def test_old_connections_are_refused_at_once_and_told_no_more_than_they_kn
         wire.begin(Close(session=opened.session, id=1))  # and the same while that place is being given back
         await settled()
     await house.end()
+
+
+@pytest.mark.parametrize(
+    ("capacity", "says"),
+    [(1, "the only place is taken; .*SUPPORTS_CONCURRENT_SESSIONS"), (2, "all 2 places are taken; .*--max-sessions")],
+)
+def test_who_gets_none_is_told_what_mends_it(capacity: int, says: str) -> None:
+    assert re.search(f"CAPACITY_REACHED: {says}", all_taken(capacity, capacity, 1.0).message)
