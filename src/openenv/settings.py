@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from openenv.errors import ConfigurationError
 
-__all__ = ["Settings", "Variable", "inherited", "load_settings", "read_secret", "variables"]
+__all__ = ["Settings", "Variable", "inherited", "load_settings", "read_secret", "secret_source", "variables"]
 
 Mode = Literal["simulation", "production"]
 
@@ -215,6 +215,12 @@ def read_secret(name: str, environ: Mapping[str, str] | None = None) -> str | No
             told = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ConfigurationError(f"{name}_FILE names {path}, which cannot be read: {told}") from error
     return found or None
+
+
+def secret_source(name: str, environ: Mapping[str, str] | None = None) -> str:
+    """The variable that ``read_secret`` takes a secret from: that of the name, or its twin with ``_FILE``."""
+    given = os.environ if environ is None else environ
+    return name if given.get(name, "").strip() or not given.get(f"{name}_FILE", "").strip() else f"{name}_FILE"
 
 
 def inherited() -> dict[str, str]:

@@ -39,7 +39,7 @@ async def play(target: str, token: str) -> dict[str, Any]:
             unknown = 0
         except MCPError as error:
             unknown = error.error.code
-        await client.call_tool("work", {"steps": 3}, progress_handler=on_progress)
+        worked = await client.call_tool("work", {"steps": 3}, progress_handler=on_progress)
         greeted = await client.call_tool("greet", {})
         read = await client.read_resource("workshop://rules")
         asked = await client.get_prompt("begin_work", {"who": "you"})
@@ -53,6 +53,7 @@ async def play(target: str, token: str) -> dict[str, Any]:
             "wrong": wrong.is_error,
             "unknown": unknown,
             "progress": progress,
+            "worked": worked.data,
             "greeting": greeted.content[0].text,
             "resource": read[0].text,
             "prompt": asked.messages[0].content.text,

@@ -43,11 +43,11 @@ class Workshop(ToolEnvironment):
         raise ValueError("it broke")
 
     @tool
-    def work(self, steps: int, context: ToolContext) -> str:
+    def work(self, steps: int, context: ToolContext) -> list[str]:
         """Work for some steps and tell of each."""
         for step in range(1, steps + 1):
             context.progress(step, steps)
-        return "done"
+        return ["done"] * steps
 
     @tool
     def greet(self, context: ToolContext) -> str:

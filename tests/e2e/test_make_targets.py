@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.living import children
 from tests.e2e.worlds import COUNTER, manifest, write
 
 import openenv
-from openenv import EnvClient, SyncEnvClient
+from openenv import EnvClient, MCPToolClient, SyncEnvClient, SyncMCPToolClient
 from openenv.client import GenericEnvClient
 from openenv.errors import (
     CapacityReached,
@@ -164,6 +165,47 @@ async def test_an_asynchronous_client(tmp_path: Path) -> None:
     assert client.options.connect_timeout_s == 5.0
     async with client as env:
         assert (await env.reset()).observation["total"] == 0
+
+
+TOOLS = """
+from openenv import Observation, ToolEnvironment, tool
+
+
+class Adding(ToolEnvironment):
+    SUPPORTS_CONCURRENT_SESSIONS = True
+
+    def reset(self) -> Observation:
+        return self.begin_with("Add.")
+
+    @tool
+    def add(self, a: int, b: int) -> int:
+        return a + b
+"""
+
+
+async def test_the_class_of_the_client_can_be_named(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "adding.py", TOOLS))
+    with openenv.make(path, client_class=MCPToolClient) as env:
+        assert type(env) is SyncMCPToolClient
+        env.reset()
+        assert env.call_tool("add", a=1, b=2) == 3
+        url = env.options.address.http
+        async with openenv.make(url, client_class=MCPToolClient, asynchronous=True) as other:
+            assert [one.name for one in await other.list_tools()] == ["add"]
+
+
+def test_a_class_that_is_named_goes_before_that_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "installed_counter.client:C")
+    with openenv.make("counter", client_class=GenericEnvClient) as env:
+        assert env.reset().observation["total"] == 0
+
+
+@pytest.mark.parametrize("wrong", [SyncEnvClient, "MCPToolClient", dict])
+def test_what_is_no_class_of_a_client(wrong: Any) -> None:
+    before = children()
+    with pytest.raises(ConfigurationError, match="client_class must be a subclass of EnvClient"):
+        openenv.make("http://127.0.0.1:1", client_class=wrong)
+    assert children() == before
 
 
 def test_the_number_of_sessions_can_be_set(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ SEEN = {
     "prompt": "begin, you",
 }
 
+WORKED = ["done", "done", "done"]
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
@@ -67,6 +69,7 @@ def test_it_plays_in_its_own_era(program: Program, url: str, tmp_path: Path) -> 
         seen = running.seen()
     assert common(seen) == SEEN
     assert seen["protocol"] == program.protocol
+    assert seen.get("worked", WORKED) == WORKED  # clients of FastMCP give the value itself
 
 
 def test_several_play_one_episode(url: str, tmp_path: Path) -> None:

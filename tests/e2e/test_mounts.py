@@ -188,7 +188,7 @@ def test_a_url_and_a_program_side_by_side_in_what_a_function_makes(tmp_path: Pat
     path = write(tmp_path)
     with served("older") as state:
         options = ["--mcp-server", f"desk={state.url}", "--mcp-server", mounted()]
-        assert "and so has the toolset desk; mount it with a prefix" in _reset_fails(f"{path}:make", *options)
+        assert "under mcp_servers in openenv.yaml" in _reset_fails(f"{path}:make", *options)
         with serving(f"{path}:make", "--mcp-server", f"desk={state.url}") as (_, url), session(url) as env:
             env.reset()
             assert names(env)[:2] == ["own", "echo"]

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.tool_calling import Kind, calling, old_server, over_mcp
 from tests.unit.client.raw_servers import raw_server
 from tests.unit.client.servers import KINDS, play_server, playing, serving
-from tests.unit.client.tool_worlds import Guessing
+from tests.unit.client.tool_worlds import Dying, Guessing
 
 from openenv import (
     CallToolAction,
@@ -23,6 +23,7 @@ from openenv import (
 from openenv.core import mcp_client as core
 from openenv.errors import (
     EpisodeDone,
+    EpisodeLost,
     ExecutionFailed,
     InputNeeded,
     LocalProtocolError,
@@ -154,6 +155,26 @@ def test_an_agent_plays_the_same_episode(kind: str, url: str) -> None:
         env.reset()
         assert env.outcome().steps == 0
         assert env.agent_access().token != access.token
+
+
+@EVERY_KIND
+def test_the_outcome_of_an_episode_that_was_lost(kind: str) -> None:
+    """Its session goes on, and tells, whether an agent lost it or the client."""
+    with serving(lambda: create_app(Dying, isolation="process")) as server, calling(kind, server.url) as env:
+        env.reset()
+        access = env.agent_access()
+        over_mcp(access.mcp_url, access.token, "tools/call", {"name": "die", "arguments": {}})
+        assert (env.outcome().phase, env.outcome().steps) == ("lost", 0)
+        for ask in (lambda: env.call_tool("die"), env.state):
+            with pytest.raises(EpisodeLost) as caught:
+                ask()
+            assert caught.value.details["reason"] == "worker_died"
+            assert (env.outcome().phase, env.outcome().steps) == ("lost", 0)
+        env.reset()
+        assert env.outcome().phase == "running"
+        with pytest.raises(EpisodeLost):
+            env.call_tool("die")
+        assert env.outcome().phase == "lost"
 
 
 @EVERY_KIND

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from openenv.app.guarding import guard_of_settings
 from openenv.environment import Isolation
 from openenv.server import MAX_MESSAGE_BYTES, AccessOptions, build_app
 from openenv.session import LEASE_S, AnyEnvironment, EnvironmentSpec, JournalOptions, SessionEngine
@@ -20,7 +23,19 @@ if TYPE_CHECKING:
     from openenv.record import JournalMode
     from openenv.tools import Mode
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "guarded_elsewhere"]
+
+_is_guarded_elsewhere: ContextVar[bool] = ContextVar("_is_guarded_elsewhere", default=False)
+
+
+@contextmanager
+def guarded_elsewhere() -> Iterator[None]:
+    """Whoever makes applications in here says itself who may do what, whatever the environment variables say."""
+    token = _is_guarded_elsewhere.set(True)
+    try:
+        yield
+    finally:
+        _is_guarded_elsewhere.reset(token)
 
 
 def create_app(
@@ -63,14 +78,16 @@ def create_app(
             snapshots, then survive the server. ``None``: none is kept.
         journal_mode: ``relaxed``: a reply leaves once what it says is written, which survives ``kill -9``;
             ``durable``: once it is on the disk, which survives a power failure.
-        auth: Who may do what; ``None``: whoever reaches it may do everything.
+        auth: Who may do what. ``None``: what ``OPENENV_AUTH``, the tokens of the roles, such as
+            ``OPENENV_ORCHESTRATOR_TOKEN``, and ``OPENENV_ALLOWED_HOSTS`` say; without them, whoever reaches it may do
+            everything.
         mode: ``simulation``: for training and evaluation. ``production``: for real, so that there are tools over MCP
             and nothing that controls episodes. ``None``: what ``OPENENV_MODE`` says, else ``simulation``.
         credentials: Secrets for the environment, by name. ``openenv serve`` reads those that ``openenv.yaml`` names.
 
     Raises:
         ConfigurationError: ``env`` is an instance, a type is no pydantic model, the class does not support that
-            many sessions, or a time is not above 0.
+            many sessions, a time is not above 0, or a variable cannot be.
     """
     spec = EnvironmentSpec.of(env, action_cls, observation_cls, env_name)
     engine = SessionEngine(
@@ -82,4 +99,6 @@ def create_app(
         engine.equip(credentials=credentials)
     engine.workers.module = sys._getframe(1).f_globals.get("__name__")
     chosen = mode or load_settings(only=("mode",)).mode
+    if auth is None and not _is_guarded_elsewhere.get():
+        auth = guard_of_settings(chosen)
     return build_app(engine, max_message_bytes=max_message_bytes, auth=auth, mode=chosen)

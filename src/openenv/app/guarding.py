@@ -1,14 +1,17 @@
-"""Who may do what at a server that is started from the command line."""
+"""Who may do what at a server, where that is said on the command line or by environment variables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openenv.settings import Mode, load_settings
 
-__all__ = ["Guard", "guard"]
+if TYPE_CHECKING:
+    from openenv.server import AccessOptions
+
+__all__ = ["Guard", "guard", "guard_of_settings"]
 
 _ROLES: dict[Mode, tuple[str, ...]] = {
     "simulation": ("orchestrator", "grader", "observer"),
@@ -60,3 +63,22 @@ def guard(
     drawn = {role.value: token for role, token in drawn_tokens(Role(one) for one in roles if one not in given).items()}
     options["tokens"] = {**given, **drawn}
     return Guard(options, drawn, tuple(given))
+
+
+def guard_of_settings(mode: Mode) -> AccessOptions | None:
+    """Who may do what as the environment variables alone say it, for another server than ours; ``None``: anybody.
+
+    A role whose token no variable has is nobody's, since nobody could be told of one that is drawn.
+
+    Raises:
+        ConfigurationError: A variable cannot be, or a token cannot be read.
+    """
+    settings = load_settings(only=("auth", "allowed_hosts"))
+    if not (settings.auth or settings.allowed_hosts):
+        return None
+    from openenv.server import AccessOptions, Role  # here: see above
+
+    of_roles = load_settings(only=[f"{role}_token" for role in _ROLES[mode]]) if settings.auth else None
+    tokens = {Role(role): getattr(of_roles, f"{role}_token", None) for role in _ROLES[mode]}
+    known = {role: token for role, token in tokens.items() if token is not None}
+    return AccessOptions(settings.auth, known, settings.allowed_hosts)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from openenv.app.create import create_app
+from openenv.app.create import create_app, guarded_elsewhere
 from openenv.app.resolve import Local, split_file
 from openenv.environment import Environment, EnvironmentPlan, Isolation, read_credentials
 from openenv.errors import ConfigurationError, EnvironmentNotFound, FactoryFailed, OpenEnvError
@@ -108,7 +108,8 @@ def load_app(local: Local, options: SessionOptions = _AS_THE_APP_SAYS) -> ASGIAp
     for root in reversed(local.import_roots):
         if root not in sys.path:
             sys.path.insert(0, root)
-    app = _as_app(_found(local.app), local.app)
+    with guarded_elsewhere():
+        app = _as_app(_found(local.app), local.app)
     _tell_where(app, local.app)
     equip(app, local, options)
     return app

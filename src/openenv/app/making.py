@@ -6,12 +6,15 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from openenv.app.resolve import Local, Remote, resolve
 from openenv.client import EnvClient, GenericEnvClient, SyncEnvClient
 from openenv.errors import ConfigurationError, OpenEnvError
 from openenv.runtime import EmbeddedRuntime
+
+if TYPE_CHECKING:
+    from openenv.client import MCPToolClient, SyncMCPToolClient
 
 __all__ = ["ClientArguments", "embedded", "make"]
 
@@ -38,6 +41,27 @@ def make(
     target: str,
     *,
     asynchronous: Literal[False] = False,
+    client_class: type[MCPToolClient[Any, Any, Any]],
+    max_sessions: int | None = None,
+    start_timeout_s: float = 120.0,
+    **client: Unpack[ClientArguments],
+) -> SyncMCPToolClient[Any, Any, Any]: ...
+@overload
+def make(
+    target: str,
+    *,
+    asynchronous: Literal[True],
+    client_class: type[MCPToolClient[Any, Any, Any]],
+    max_sessions: int | None = None,
+    start_timeout_s: float = 120.0,
+    **client: Unpack[ClientArguments],
+) -> MCPToolClient[Any, Any, Any]: ...
+@overload
+def make(
+    target: str,
+    *,
+    asynchronous: Literal[False] = False,
+    client_class: type[EnvClient[Any, Any, Any]] | None = None,
     max_sessions: int | None = None,
     start_timeout_s: float = 120.0,
     **client: Unpack[ClientArguments],
@@ -47,6 +71,7 @@ def make(
     target: str,
     *,
     asynchronous: Literal[True],
+    client_class: type[EnvClient[Any, Any, Any]] | None = None,
     max_sessions: int | None = None,
     start_timeout_s: float = 120.0,
     **client: Unpack[ClientArguments],
@@ -56,6 +81,7 @@ def make(
     target: str,
     *,
     asynchronous: bool,
+    client_class: type[EnvClient[Any, Any, Any]] | None = None,
     max_sessions: int | None = None,
     start_timeout_s: float = 120.0,
     **client: Unpack[ClientArguments],
@@ -66,6 +92,7 @@ def make(
     target: str,
     *,
     asynchronous: bool = False,
+    client_class: type[EnvClient[Any, Any, Any]] | None = None,
     max_sessions: int | None = None,
     start_timeout_s: float = 120.0,
     **client: Unpack[ClientArguments],
@@ -86,24 +113,27 @@ def make(
             (``module:attribute``, an app, an Environment class or a function that makes one); or the URL of a
             server that runs already, which is only connected to.
         asynchronous: ``True`` for an ``EnvClient``, whose methods are awaited.
+        client_class: The asynchronous class of the client, such as ``MCPToolClient``, which calls tools by name.
+            ``None``: the one that the environment's package names, else one of dictionaries.
         max_sessions: Sessions that the started server keeps at the same time; ``None``: what its app says.
         start_timeout_s: Seconds until the started server must be listening.
-        **client: Options of the client. The types are those of the environment's own client where its package
-            names one, else dictionaries.
+        **client: Options of the client. Types that are not given are those of its class.
 
     Raises:
         EnvironmentNotFound: There is nothing by that name or path.
         ConfigurationError: What is there cannot be served, or not so.
         RuntimeFailure: The server ended before it was listening, or did not listen in time.
     """
+    if client_class is not None and not (isinstance(client_class, type) and issubclass(client_class, EnvClient)):
+        raise ConfigurationError(f"client_class must be a subclass of EnvClient, not {client_class!r}")
     found = resolve(target)
     made: EnvClient[Any, Any, Any]
     if isinstance(found, Remote):
         if max_sessions is not None:
             raise ConfigurationError(f"{found.url} runs already; its sessions are set where it is started")
-        made = _untyped(client)(found.url, **client)
+        made = (client_class or _untyped(client))(found.url, **client)
     else:
-        client_class = _client_class(found) if found.client else _untyped(client)
+        client_class = client_class or (_client_class(found) if found.client else _untyped(client))
         sessions = {"max_sessions": max_sessions}
         server = embedded(found, sessions=sessions, start_timeout_s=start_timeout_s).start()
         try:

@@ -17,7 +17,7 @@ import typer
 from openenv.app.resolve import Local, Remote, resolve
 from openenv.cli.importing import importing
 from openenv.errors import ConfigurationError, OpenEnvError
-from openenv.settings import Mode, load_settings
+from openenv.settings import Mode, Settings, load_settings, secret_source
 
 if TYPE_CHECKING:
     from openenv.app.guarding import Guard
@@ -30,6 +30,7 @@ JournalMode = Literal["off", "relaxed", "durable"]
 Listener = Literal["auto", "asgi"]
 
 _LABEL = 10
+_WITH_TOKENS = ("orchestrator", "agent", "grader", "observer")
 
 
 def serve(
@@ -125,6 +126,8 @@ def serve(
         allowed_hosts=(*settings.allowed_hosts, *(allowed_host or ())),
         allowed_origins=allowed_origin or (),
     )
+    if not guarded.options["auth"]:
+        _warn_of_tokens(settings)
     sessions: dict[str, Any] = {
         **guarded.options,
         "max_sessions": max_sessions or settings.max_sessions,
@@ -237,7 +240,7 @@ def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url
         ("API pages", None if auth else f"{url}/docs"),
         ("sessions", sessions),
         *((role, token) for role, token in guarded.drawn.items()),
-        *((role, f"the token of OPENENV_{role.upper()}_TOKEN") for role in guarded.given),
+        *((role, f"the token of {secret_source(_variable(role))}") for role in guarded.given),
         ("stop", "Ctrl-C"),
     ]
     how = " for real use" if production else ""
@@ -247,6 +250,19 @@ def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url
         if value is not None:
             typer.echo(f"  {typer.style(f'{label:<{max(width, _LABEL)}}', dim=True)} {value}")
     typer.echo()
+
+
+def _variable(role: str) -> str:
+    return f"OPENENV_{role.upper()}_TOKEN"
+
+
+def _warn_of_tokens(settings: Settings) -> None:
+    """Say which tokens nobody is asked for, though somebody has set them."""
+    set_ones = [role for role in _WITH_TOKENS if getattr(settings, f"{role}_token") is not None]
+    if set_ones:
+        names = ", ".join(secret_source(_variable(role)) for role in set_ones)
+        typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
+        typer.echo(f"nobody is asked for the token of {names}; start with --auth or OPENENV_AUTH=1", err=True)
 
 
 def _say_failure(local: Local, error: OpenEnvError) -> None:

@@ -184,6 +184,8 @@ class EnvClient(AsyncPlaying[ActT, ObsT, StateT]):
         """What has come of the episode so far, whoever took its steps.
 
         Raises:
+            EpisodeLost: The episode was lost, and with it the session that could tell, for instance since a call was
+                given up. Where the session is there, the phase is ``lost``.
             LocalProtocolError: The server is too old to tell.
         """
         from openenv.client.outcome import outcome_of  # here: most clients never ask

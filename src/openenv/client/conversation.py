@@ -31,7 +31,7 @@ from openenv.errors import (
     RequestTimeout,
     SessionClosed,
 )
-from openenv.protocol import Failed, GetState, Hello, Observed, Reply, Request, Reset, StateIs, Step
+from openenv.protocol import Failed, GetOutcome, GetState, Hello, Observed, Reply, Request, Reset, StateIs, Step
 from openenv.types import ActT, ObsT, StateT, StepResult
 
 __all__ = ["Conversation"]
@@ -43,8 +43,9 @@ log = logging.getLogger("openenv.client")
 class Conversation(Generic[ActT, ObsT, StateT]):
     """Holds a client to the promise that an episode goes on or is said to be lost, never silently begun anew.
 
-    After an episode was lost, every request but ``reset`` raises ``EpisodeLost``; after ``closed``, every one but
-    ``reset`` raises ``SessionClosed``. What is to be done, it gives as moves, which both kinds of client make.
+    After an episode was lost, every request but ``reset`` raises ``EpisodeLost``, ``outcome`` only where the session is
+    gone too. After ``closed``, every one but ``reset`` raises ``SessionClosed``. What is to be done, it gives as moves,
+    which both kinds of client make.
 
     Args:
         options: What the user set.
@@ -203,11 +204,12 @@ class Conversation(Generic[ActT, ObsT, StateT]):
     def _attempt(self, request: Request | None, timeout_s: float | None) -> Moves[Reply | None]:
         """Ask, and once more on another session where nothing is lost by that."""
         had_session = self._link.has_session
-        had_episode = self._episode in (Episode.RUNNING, Episode.BEGINNING)
+        had_episode = self._episode in (Episode.RUNNING, Episode.BEGINNING, Episode.LOST)
+        was_lost = self._episode is Episode.LOST
         try:
             return (yield from self._once(request, timeout_s))
         except Gone as gone:
-            told = self._lost(gone)
+            told = lost(self._why_lost, "its session has ended too") if was_lost else self._lost(gone)
             if isinstance(request, Step) or (had_episode and not isinstance(request, Reset | None)):
                 raise told from gone
             log.info("opening another session: %s", gone)
@@ -266,8 +268,13 @@ class Conversation(Generic[ActT, ObsT, StateT]):
         return Step(action=self._values.encode_action(action), timeout_s=timeout_s, options=options)
 
     def _admit(self, request: Request) -> None:
-        """Raise ``EpisodeLost`` or ``SessionClosed`` where only a reset may follow and this is none."""
+        """Raise ``EpisodeLost`` or ``SessionClosed`` where only a reset may follow and this is none.
+
+        What has come of a lost episode can be asked as long as its session is there.
+        """
         if isinstance(request, Reset):
+            return
+        if self._episode is Episode.LOST and isinstance(request, GetOutcome) and self._link.has_session:
             return
         if self._episode is Episode.LOST:
             raise lost(self._why_lost, "it ended in an earlier call")

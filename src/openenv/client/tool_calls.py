@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from openenv.client.asking import check_time
@@ -12,7 +13,14 @@ from openenv.protocol import Observed, Step
 from openenv.tools import CallToolObservation, ListToolsObservation, ToolInfo
 from openenv.types import StepResult
 
-__all__ = ["ToolValues", "call_request", "called", "list_request", "listed", "value_of"]
+__all__ = ["KnownTools", "ToolValues", "call_request", "called", "list_request", "listed", "named", "value_of"]
+
+
+@dataclass
+class KnownTools:
+    """The tools that there are; ``None`` while they are asked for. A client lets go of it with each move."""
+
+    tools: list[ToolInfo] | None = None
 
 
 class ToolValues(Values[Any, Any, Any]):
@@ -30,6 +38,11 @@ class ToolValues(Values[Any, Any, Any]):
 def list_request() -> Step:
     """The question which tools there are."""
     return Step(action={"type": "list_tools"})
+
+
+def named(tools: list[ToolInfo], name: str) -> ToolInfo | None:
+    """The tool of that name; ``None`` if there is none."""
+    return next((tool for tool in tools if tool.name == name), None)
 
 
 def call_request(

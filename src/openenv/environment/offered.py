@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from openenv.errors import ConfigurationError
 from openenv.tools import Signature, Tool
-from openenv.tools.marking import Mark, marked
+from openenv.tools.marking import Mark, check_visible, is_visible, marked
 
 __all__ = ["Completer", "Method", "Offered", "has_awaited_methods", "offered_by"]
 
@@ -35,7 +35,7 @@ class Method:
 
     def is_there(self, environment: Any) -> bool:
         """Whether it can be asked for now."""
-        return self.visible is None or bool(self.visible(environment))
+        return is_visible(self.visible, environment)
 
     @property
     def uri(self) -> str:
@@ -105,6 +105,7 @@ def _read(cls: type[Any]) -> Offered:
                 visible = options.pop("visible", None)
                 signature = Signature.of(function, skip=1)
                 own = options.pop("name", name)
+                check_visible(f"{kind} {own}", visible)
                 options.setdefault("description", signature.description or None)
                 home = {"resource": offered.resources, "resource_template": offered.templates}.get(kind)
                 (offered.prompts if home is None else home).append(Method(own, function, signature, options, visible))

@@ -83,7 +83,8 @@ def _about(environment: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         "prompts": bool(offered.prompts),
         "completions": bool(offered.completers),
     }
-    return {"instructions": environment.instructions, "capabilities": capabilities}
+    told = [one for one in (environment.instructions, environment.task) if one]  # few agents read resources
+    return {"instructions": "\n\n".join(told) or None, "capabilities": capabilities}
 
 
 def _resources(environment: Any, params: Mapping[str, Any]) -> dict[str, Any]:

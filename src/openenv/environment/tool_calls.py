@@ -22,8 +22,13 @@ from openenv.tools import (
     ToolErrorType,
     result_of,
 )
+from openenv.tools.results import json_form
 
 __all__ = ["CallFailed", "answer_of", "bound", "found_for", "run", "searched", "unwrapped"]
+
+
+_MOST = 20_000
+"""Characters of a message; a model has to read them."""
 
 
 class CallFailed(Exception):
@@ -83,10 +88,23 @@ def bound(found: Found, given: Mapping[str, Any], context: ToolContext) -> dict[
     signature = found.tool.signature
     if signature is None:
         return dict(given)
+    if found.tool.input_schema is not signature.input_schema:  # the author's own, which callers are told
+        _check(found.tool.input_schema, given)
     arguments = signature.checked(given)
     if signature.context is not None:
         arguments[signature.context] = context
     return arguments
+
+
+def _check(schema: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    try:
+        said = misfit(schema, json_form(dict(given)))
+    except NoJSONForm:  # of code that calls the tool: its types are left to say
+        return
+    if said is not None:
+        properties = schema.get("properties")
+        known = ", ".join(properties) if isinstance(properties, Mapping) else ""
+        raise BadArguments(f"{said}. Its arguments: {known or 'none'}.")
 
 
 async def run(environment: Any, book: Book, found: Found, given: Mapping[str, Any], context: ToolContext) -> Any:
@@ -134,17 +152,24 @@ async def _ended(work: Any, book: Book, timeout_s: float | None) -> Any:
 
 def answer_of(error: BaseException) -> ToolError:
     """Why a call has no result, for a model to act on."""
+    kind, text = _why(error)
+    if len(text) > _MOST:
+        text = f"{text[:_MOST]}... and {len(text) - _MOST} more characters"
+    # half a character, as names of files may have, would make an answer that cannot be sent
+    return ToolError(error_type=kind, message=text.encode(errors="backslashreplace").decode())
+
+
+def _why(error: BaseException) -> tuple[ToolErrorType, str]:
     match error:
         case CallFailed():
-            return ToolError(error_type=error.kind, message=str(error))
+            return error.kind, str(error)
         case BadArguments():
-            return ToolError(error_type=ToolErrorType.INVALID_ARGS, message=str(error))
+            return ToolErrorType.INVALID_ARGS, str(error)
         case CallCancelled():
-            return ToolError(error_type=ToolErrorType.CANCELLED, message=str(error) or "the call was cancelled")
+            return ToolErrorType.CANCELLED, str(error) or "the call was cancelled"
         case ToolsetUnavailable():
-            return ToolError(error_type=ToolErrorType.TRANSPORT_ERROR, message=error.message)
+            return ToolErrorType.TRANSPORT_ERROR, error.message
         case NoJSONForm():
-            return ToolError(error_type=ToolErrorType.EXECUTION_ERROR, message=f"it returned {error}")
-    text = str(error)
-    name = type(error).__name__
-    return ToolError(error_type=ToolErrorType.EXECUTION_ERROR, message=f"{name}: {text}" if text else name)
+            return ToolErrorType.EXECUTION_ERROR, f"it returned {error}"
+    text, name = str(error), type(error).__name__
+    return ToolErrorType.EXECUTION_ERROR, f"{name}: {text}" if text else name

@@ -84,7 +84,7 @@ class ToolEnvironment(_Environment[StateT]):
     """Names of tools that agents see beside the search, such as one that ends the episode."""
 
     task: str | None = None
-    """What is to be done in this episode; agents read it as ``episode://task``."""
+    """What is to be done in this episode; agents are told when they connect, and read it as ``episode://task``."""
 
     serving_mode: Mode = "simulation"
     """Set by the server: which tools are there."""

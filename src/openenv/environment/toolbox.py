@@ -137,7 +137,8 @@ class Toolbox:
                 if name in owners:
                     raise ConfigurationError(
                         f"the toolset {toolset.name} has a tool {name}, and so has {owners[name]}; "
-                        "mount it with a prefix, or leave that tool out"
+                        "mount it with a prefix, or without that tool "
+                        "(prefix and deny, of OutsideServer or under mcp_servers in openenv.yaml)"
                     )
                 owners[name] = f"the toolset {toolset.name}"
 

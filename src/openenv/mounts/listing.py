@@ -126,7 +126,8 @@ def _mounted(description: ServerDescription, told: Mapping[str, Any]) -> Mounted
         )
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"MCP server {description.name}: {error.message}; give the server a prefix, or deny that tool"
+            f"MCP server {description.name}: {error.message}; give the server a prefix, or deny that tool "
+            "(prefix and deny, of OutsideServer or under mcp_servers in openenv.yaml)"
         ) from None
     return Mounted(name, tool, hash_of(told), _wraps(tool.output_schema))
 

@@ -157,4 +157,5 @@ def _episodes(report: RolloutReport) -> Text:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 9.5 else f"{percent:.0f} %"  # two digits, and 100

@@ -202,9 +202,7 @@ class Session:
             InvalidRequest: There is no such thing.
             InputNeeded: It asks something first.
         """
-        async with self._turn:
-            self.admit(Operation.STATE)
-            return await self.episode.offer(method, params)
+        return await self._tools.offered(method, params)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Have somebody hear of every move that is answered, as ``Moved``, and of lists that change, as ``Changed``.

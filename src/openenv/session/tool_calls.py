@@ -15,7 +15,7 @@ from openenv.protocol import Observed, Step
 from openenv.session.episode.calls import Call, Watcher, tell
 from openenv.session.episode.episode import Episode
 from openenv.session.episode.lifecycle import Operation
-from openenv.session.served.act import ACT, acted, acting, not_acted, unknown
+from openenv.session.served.act import ACT, OBSERVE, acted, acting, not_acted, seen, unknown
 from openenv.session.turn import Turn
 from openenv.tools import CallCancelled, Changed, ListToolsObservation, Note, ToolInfo
 
@@ -71,6 +71,8 @@ class ToolCalls:
             # as text: what is kept of it is small, and a journal or a worker takes it as it is
             action = Raw(msgspec.json.encode(told))
             return await self.call(Step(action=action), call, key)
+        if name == OBSERVE:
+            return seen(await self.offered(OBSERVE, {}))
         if name != ACT:
             return unknown(name)
         try:
@@ -98,11 +100,15 @@ class ToolCalls:
             if call is self._current:
                 self._episode.host.cancel_call()
 
-    async def listed(self) -> Observed:
-        """What a ``ListToolsAction`` is answered."""
+    async def offered(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What MCP asks besides calls, as ``Session.offer`` answers it."""
         async with self._turn:
             self._admit(Operation.STATE)
-            found = await self._episode.offer("tools/list", {"all": True})
+            return await self._episode.offer(method, params)
+
+    async def listed(self) -> Observed:
+        """What a ``ListToolsAction`` is answered."""
+        found = await self.offered("tools/list", {"all": True})
         tools = [
             ToolInfo.model_construct(**{_KEYS.get(key, key): one[key] for key in _TOLD if key in one})
             for one in found["tools"]

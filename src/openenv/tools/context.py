@@ -55,11 +55,11 @@ class ToolContext:
             raise CallCancelled("the call was cancelled")
 
     def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the call has come: ``progress`` of ``total``."""
+        """Tell how far the call has come: ``progress`` of ``total``, both finite."""
         self._sink(Progressed(float(progress), None if total is None else float(total), message))
 
     def log(self, data: Any, level: LogLevel = "info", logger: str | None = None) -> None:
-        """Send a JSON value to the caller's log, if it wants that level."""
+        """Send a JSON value to the caller's log, if it wants that level; raises ``ValueError`` if it is none."""
         self._sink(Logged(data, level, logger))
 
     def changed(self, uri: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from openenv.errors import ConfigurationError
+from openenv.tools.marking import check_visible, is_visible
 from openenv.tools.modes import Mode
 from openenv.tools.signature import Signature
 
@@ -65,11 +66,7 @@ class Tool:
             raise ConfigurationError(f"tool {self.name}: timeout_s must be above 0, not {self.timeout_s!r}")
         if self.mode not in (None, *get_args(Mode)):
             raise ConfigurationError(f"tool {self.name}: mode must be 'simulation' or 'production', not {self.mode!r}")
-        if self.visible is not None and not callable(self.visible):
-            raise ConfigurationError(
-                f"tool {self.name}: visible must be a function of the environment, such as lambda self: self.is_open, "
-                f"not {self.visible!r}"
-            )
+        check_visible(f"tool {self.name}", self.visible)
         for what, given in (("annotations", self.annotations), ("meta", self.meta)):
             if given is not None and not isinstance(given, Mapping):
                 raise ConfigurationError(f"tool {self.name}: {what} must be a dict, not {given!r}")
@@ -129,7 +126,7 @@ class Tool:
 
     def is_there(self, environment: Any, mode: Mode) -> bool:
         """Whether it can be called now."""
-        return self.mode in (None, mode) and (self.visible is None or bool(self.visible(environment)))
+        return self.mode in (None, mode) and is_visible(self.visible, environment)
 
     def listed(self) -> dict[str, Any]:
         """The tool as MCP lists it."""

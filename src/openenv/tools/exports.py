@@ -9,6 +9,7 @@ from typing import Any, Literal
 from openenv.errors import ConfigurationError
 from openenv.tools.actions import ToolInfo
 from openenv.tools.definition import Tool
+from openenv.tools.portable import one_object, with_items
 
 __all__ = ["as_anthropic_tools", "as_openai_tools"]
 
@@ -21,7 +22,10 @@ def as_openai_tools(
     api: Literal["chat", "responses"] = "chat",
     names: dict[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Tools as OpenAI's APIs take them in ``tools``.
+    """Tools as OpenAI's APIs take them in ``tools``, not strict: arguments with defaults may be left out.
+
+    A schema with options at its top (``anyOf``, ``oneOf``, ``allOf``), which the APIs refuse, becomes one object with
+    the properties of all of them.
 
     Args:
         tools: Tools as ``list_tools`` tells them, as MCP lists them, or ``Tool`` objects.
@@ -30,14 +34,17 @@ def as_openai_tools(
             letters, digits, ``_`` and ``-``. Without it, a name that does not fit is an error.
 
     Raises:
-        ConfigurationError: A name does not fit, or two tools have one name.
+        ConfigurationError: A name does not fit, two tools have one name, or no object fits the schema of a tool.
     """
     if api not in ("chat", "responses"):
         raise ConfigurationError(f"api must be 'chat' or 'responses', not {api!r}")
-    made = []
+    made: list[dict[str, Any]] = []
     for name, description, schema in _told(tools, names):
-        function = {"name": name, "description": description, "parameters": schema}
-        made.append({"type": "function", "function": function} if api == "chat" else {"type": "function", **function})
+        function: dict[str, Any] = {"name": name, "description": description, "parameters": with_items(schema)}
+        if api == "chat":
+            made.append({"type": "function", "function": function})
+        else:  # the responses API makes strict what does not say, and then every argument is required
+            made.append({"type": "function", **function, "strict": False})
     return made
 
 
@@ -81,8 +88,7 @@ def _parts(tool: ToolInfo | Tool | Mapping[str, Any]) -> tuple[str, str, dict[st
         name, description = tool["name"], tool.get("description")
     else:
         schema, name, description = tool.input_schema, tool.name, tool.description
-    whole = {"type": "object", "properties": {}, **(schema or {})}  # both APIs want them, also where nothing is taken
-    return str(name), description or "", whole
+    return str(name), description or "", one_object(schema or {}, str(name))
 
 
 def _fitting(name: str, taken: set[str]) -> str:

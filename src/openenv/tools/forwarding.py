@@ -19,6 +19,7 @@ QUESTIONS = {"elicitation/create": "elicitation", "sampling/createMessage": "sam
 """What a server may ask, and what its caller has to be able to."""
 
 _LOOK_EVERY_S = 0.2
+_MOST = 1e300  # no nan, no infinity, and no whole number that is beyond any float
 _LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 
@@ -112,4 +113,4 @@ class _Forwarded:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST

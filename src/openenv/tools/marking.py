@@ -10,7 +10,17 @@ from typing import Any, TypeVar, overload
 from openenv.errors import ConfigurationError
 from openenv.tools.modes import Mode
 
-__all__ = ["Mark", "completion", "marked", "prompt", "resource", "resource_template", "tool"]
+__all__ = [
+    "Mark",
+    "check_visible",
+    "completion",
+    "is_visible",
+    "marked",
+    "prompt",
+    "resource",
+    "resource_template",
+    "tool",
+]
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -34,6 +44,35 @@ def marked(function: Any) -> Mark | None:
     """The mark of a function, if it has one."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Mark) else None
+
+
+def check_visible(what: str, visible: Any) -> None:
+    """Whether an option ``visible`` is one; ``what`` names where it stands, such as ``tool open``.
+
+    Raises:
+        ConfigurationError: It is no function, or one that is awaited.
+    """
+    example = "a function of the environment, such as lambda self: self.is_open"
+    if visible is not None and not callable(visible):
+        raise ConfigurationError(f"{what}: visible must be {example}, not {visible!r}")
+    if any(inspect.iscoroutinefunction(one) for one in (visible, getattr(visible, "__call__", None))):  # noqa: B004
+        raise ConfigurationError(f"{what}: visible is not awaited; make it {example}, without async")
+
+
+def is_visible(visible: Callable[[Any], bool] | None, environment: Any) -> bool:
+    """Ask an option ``visible``.
+
+    Raises:
+        ConfigurationError: What it returns is to be awaited.
+    """
+    if visible is None:
+        return True
+    said: Any = visible(environment)
+    if inspect.isawaitable(said):  # which would always be true
+        if inspect.iscoroutine(said):
+            said.close()
+        raise ConfigurationError("it returns what is to be awaited, where a bool is needed")
+    return bool(said)
 
 
 _OPTIONS = {

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from openenv.types import AudioContent, FileContent, ImageContent, TextContent
 
-__all__ = ["CallResult", "NoJSONForm", "ToolResult", "block_of", "result_of"]
+__all__ = ["CallResult", "NoJSONForm", "ToolResult", "block_of", "json_form", "result_of"]
 
 _BLOCKS = (TextContent, ImageContent, AudioContent, FileContent)
 
@@ -28,14 +28,14 @@ class ToolResult:
     """A result with more to say than one value.
 
     Attributes:
-        content: What the model reads: content blocks, texts, or blocks as MCP has them.
+        content: What the model reads: content blocks, texts, or blocks as MCP has them; or one of these.
         structured_content: The same for programs: a JSON object.
         is_error: Whether the tool failed in a way that the model is to know of.
         meta: MCP's ``_meta``.
         data: The value itself; by default ``structured_content``.
     """
 
-    content: Sequence[Any] = ()
+    content: Sequence[Any] | Mapping[str, Any] | TextContent | ImageContent | AudioContent | FileContent = ()
     structured_content: dict[str, Any] | None = None
     is_error: bool = False
     meta: dict[str, Any] | None = None
@@ -71,29 +71,37 @@ def result_of(returned: Any, *, has_schema: bool, wraps: bool) -> dict[str, Any]
         wraps: Whether that is of an object with the value under ``result``.
 
     Raises:
-        NoJSONForm: It has none.
+        NoJSONForm: It has none, or what is said to be its structured content is no object.
     """
     if isinstance(returned, ToolResult):
-        data = returned.structured_content if returned.data is None else returned.data
-        return _result(
-            [block_of(one) for one in returned.content],
-            _plain(returned.structured_content),
-            _plain(data),
-            returned.is_error,
-            _plain(returned.meta),
-        )
+        return _said(returned)
     if returned is None and not has_schema:
         return _result([], None, None)
     if isinstance(returned, str) and not has_schema:
-        return _result([{"type": "text", "text": _plain(returned)}], None, returned)
+        text = json_form(returned)
+        return _result([{"type": "text", "text": text}], None, text)
     blocks = [returned] if isinstance(returned, _BLOCKS) else returned
     if isinstance(blocks, list | tuple) and any(isinstance(one, _BLOCKS) for one in blocks):
         content = [block_of(one) for one in blocks]
         return _result(content, None, content)
-    value = _plain(returned)
+    value = json_form(returned)
     structured = {"result": value} if wraps else value if isinstance(value, dict) else None
     text = value if isinstance(value, str) else _written(value)
     return _result([{"type": "text", "text": text}], structured, value)
+
+
+def _said(returned: ToolResult) -> dict[str, Any]:
+    """What a tool says of its result itself."""
+    is_one = isinstance(returned.content, (*_BLOCKS, str, Mapping))
+    content = [returned.content] if is_one else returned.content
+    structured = json_form(returned.structured_content)
+    if not isinstance(structured, dict | None):
+        raise NoJSONForm(
+            f"structured_content of type {type(structured).__name__}, which is no object; write "
+            'structured_content={"result": ...}'
+        )
+    data = structured if returned.data is None else json_form(returned.data)
+    return _result([block_of(one) for one in content], structured, data, returned.is_error, json_form(returned.meta))
 
 
 def block_of(value: Any) -> dict[str, Any]:
@@ -112,9 +120,9 @@ def block_of(value: Any) -> dict[str, Any]:
         case ImageContent() | AudioContent() | FileContent():
             return _file(value)
         case Mapping() if isinstance(value.get("type"), str):
-            found: dict[str, Any] = _plain(value)
+            found: dict[str, Any] = json_form(value)
             return found
-    return {"type": "text", "text": _written(_plain(value))}
+    return {"type": "text", "text": _written(json_form(value))}
 
 
 def _file(block: ImageContent | AudioContent | FileContent) -> dict[str, Any]:
@@ -152,8 +160,12 @@ def _written(value: Any) -> str:
         raise NoJSONForm(f"a value of type {type(value).__name__} that has no JSON form: {error}") from error
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+def json_form(value: Any) -> Any:
+    """A value as JSON has it.
+
+    Raises:
+        NoJSONForm: It has none.
+    """
     kind = type(value)
     if value is None or kind in (bool, int):
         return value
@@ -163,9 +175,9 @@ def _plain(value: Any) -> Any:
                 value.encode()  # half a character, as names of files may have, is none in JSON
             return value
         if isinstance(value, BaseModel):
-            return value.model_dump(mode="json")
+            return value.model_dump(mode="json", by_alias=True)  # as its schema tells its fields
         if dataclasses.is_dataclass(value):
-            return TypeAdapter(kind).dump_python(value, mode="json")
+            return TypeAdapter(kind).dump_python(value, mode="json", by_alias=True)
         return to_jsonable_python(value, inf_nan_mode="null", fallback=_listed)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         why = " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ from openenv.types import AudioContent, FileContent, ImageContent, TextContent
 
 __all__ = ["BadArguments", "Signature", "TypeNotKnown"]
 
-_CONTENT = (TextContent, ImageContent, AudioContent, FileContent, ToolResult, str)
+_CONTENT = (TextContent, ImageContent, AudioContent, FileContent, ToolResult)
 
 
 class TypeNotKnown(ConfigurationError):
@@ -114,6 +115,9 @@ class Signature:
         return {str(name): value for name, value in by_alias.items()}
 
 
+_WRAPS = "x-fastmcp-wrap-result"
+"""What clients of FastMCP look for, to give their callers the value itself."""
+
 _NO_SCHEMA = (PydanticSchemaGenerationError, PydanticUserError)
 
 
@@ -157,8 +161,13 @@ def _without_schema(name: str, hints: Mapping[str, Any], context: str | None) ->
     for place, hint in hints.items():
         try:
             TypeAdapter(Any if place == context else hint).json_schema(schema_generator=_Quiet)
-        except _NO_SCHEMA:
+        except _NO_SCHEMA as error:
             what = "what it returns" if place == "return" else f"argument {place}"
+            if error.code == "typed-dict-version":
+                return (
+                    f"tool {name}: {what} is of a typing.TypedDict, which tells too little before Python 3.12; use "
+                    "typing_extensions.TypedDict"
+                )
             return (
                 f"tool {name}: {what} is of type {getattr(hint, '__name__', hint)}, which has no JSON Schema; use JSON "
                 "types, a dataclass or a pydantic model" + (", or no type" if place == "return" else "")
@@ -201,14 +210,24 @@ def _field(parameter: inspect.Parameter, hint: Any, description: str | None) -> 
 
 def _output(hint: Any) -> tuple[dict[str, Any] | None, bool]:
     """The schema of what is returned, if it is a value for programs, and whether it is to be wrapped."""
-    if hint in (inspect.Signature.empty, Any, None, type(None)) or _is_content(hint):
+    if hint in (inspect.Signature.empty, Any, None, type(None)) or _is_text(hint) or _is_content(hint):
         return None, False
     schema = _untitled(TypeAdapter(hint).json_schema(mode="serialization"))
     if schema.get("type") == "object":
         return schema, False
     defs = schema.pop("$defs", None)
-    wrapped = {"type": "object", "properties": {"result": schema}, "required": ["result"]}
+    wrapped = {"type": "object", "properties": {"result": schema}, "required": ["result"], _WRAPS: True}
     return (wrapped if defs is None else {**wrapped, "$defs": defs}), True
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether it is, or may be, plain text; a list of texts is a value like any other."""
+    if isinstance(hint, type):
+        return issubclass(hint, str)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _is_text(arguments[0])
+    return origin in (typing.Union, types.UnionType) and any(_is_text(one) for one in arguments)
 
 
 def _is_content(hint: Any) -> bool:

@@ -54,6 +54,7 @@ class Session:
         self.name = name
         self.token = secrets.token_hex(4)
         self.ran: list[str] = []
+        self.loses: OpenEnvError | None = None  # what the next step costs
         self.window: ReplyWindow[Reply] = ReplyWindow()
 
     def answer(self, request: Request) -> Reply:
@@ -66,6 +67,8 @@ class Session:
         return reply
 
     def _run(self, request: Request) -> Reply:
+        if isinstance(request, Step) and self.loses is not None:
+            return Failed.of(self.loses, request)
         self.ran.append(kind(request).lower())
         match request:
             case Close():

@@ -9,8 +9,8 @@ from tests.unit.client.stage import LOST_AFTER, LOST_BEFORE, REFUSED, MemoryServ
 
 from openenv.client.breaks import Break, Broken
 from openenv.client.moves import Ask
-from openenv.errors import CapacityReached, EpisodeLost, RequestTimeout, ServerDraining, SessionClosed
-from openenv.protocol import Ended, Open, Queued, Request, Resume
+from openenv.errors import CapacityReached, EpisodeLost, RequestTimeout, ServerDraining, SessionClosed, SessionNotFound
+from openenv.protocol import Ended, GetOutcome, Open, OutcomeIs, Queued, Request, Resume
 
 # Sessions that are over --------------------------------------------------------------------------
 
@@ -255,3 +255,54 @@ def test_a_full_server_is_told_at_once_and_again_only_for_a_place_left_here() ->
     stage.reset()
     assert Counter(kind(r) for r in stage.server.requests)["Open"] == 6
     assert stage.connections == 1
+
+
+# The outcome of what was lost --------------------------------------------------------------------
+
+
+def outcome(stage: Stage) -> OutcomeIs:
+    """What has come of the episode."""
+    return stage.talk.expected(stage.play(stage.talk.ask(GetOutcome(), None)), OutcomeIs)
+
+
+def stuck() -> Stage:
+    """An episode that was lost in its second step, while its session is there."""
+    stage = Stage(MemoryServer("resume", "queue", "outcome"))
+    stage.reset()
+    stage.step()
+    only(stage.server).loses = gone("stuck")
+    assert lost(stage.step) == "stuck"
+    return stage
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_the_session_of_a_lost_episode_tells_its_outcome(is_cut: bool) -> None:
+    stage = stuck()
+    if is_cut:
+        stage.cut()
+    assert outcome(stage).steps == 1
+    assert lost(stage.state) == lost(stage.step) == "stuck"
+    assert outcome(stage).steps == 1
+    assert stage.reset()["session"] == "s1"
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_no_other_session_tells_the_outcome_of_one_that_is_gone(is_cut: bool) -> None:
+    stage = stuck()
+    stage.server.end(only(stage.server), SessionNotFound("it is gone"))
+    if is_cut:
+        stage.cut()
+    assert [lost(lambda: outcome(stage)) for _ in range(2)] == ["stuck", "stuck"]
+    assert len(stage.server.opened) == 1
+    assert stage.reset()["session"] == "s2"
+    assert outcome(stage).steps == 0
+
+
+def test_nobody_is_asked_for_the_outcome_of_an_episode_that_was_given_up() -> None:
+    stage = Stage(MemoryServer("resume", "queue", "outcome"), dict.fromkeys(range(5, 999), REFUSED))
+    stage.reset()
+    stage.cut()
+    assert lost(lambda: stage.step(timeout_s=3)) == "timeout"
+    exchanges = stage.exchanges
+    assert lost(lambda: outcome(stage)) == "timeout"
+    assert stage.exchanges == exchanges

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from openenv import Elicit, Observation, ToolContext, ToolEnvironment, tool
 
-__all__ = ["Guessing", "Hint"]
+__all__ = ["Dying", "Guessing", "Hint"]
 
 
 class Hint(BaseModel):
@@ -63,3 +64,17 @@ class Guessing(ToolEnvironment):
         """Asks before it acts."""
         answers = context.ask(name=Elicit("What is your name?", schema={"name": {"type": "string"}}))
         return f"hello {answers['name']['content']['name']}"
+
+
+class Dying(ToolEnvironment):
+    """Takes its process with it, and cannot be brought back."""
+
+    SUPPORTS_CONCURRENT_SESSIONS = True
+
+    def reset(self, seed: int | None = None) -> Observation:
+        return self.begin_with("Live.")
+
+    @tool
+    def die(self) -> None:
+        """Die."""
+        os._exit(3)

@@ -11,28 +11,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 from pydantic import Field
-from tests.unit.environment.tool_worlds import call, error_of
+from tests.unit.environment.tool_worlds import Odd, call, error_of, plain, refused, world
 
 from openenv import Environment, Observation, State, ToolContext, ToolEnvironment, ToolResult, prompt, tool
 from openenv.errors import ConfigurationError
-
-
-class Odd:
-    """Something that no JSON Schema describes."""
-
-
-def world(**methods: Any) -> Any:
-    def reset(self: Any) -> Observation:
-        return Observation()
-
-    return type("World", (ToolEnvironment,), {"reset": reset, **methods})
-
-
-def refused(words: str, **methods: Any) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        world(**methods)
-    assert words in str(raised.value)
-    assert "\n" not in str(raised.value)
 
 
 def given(self: Any, x: Odd, context: ToolContext) -> str: ...
@@ -40,8 +22,6 @@ def returned(self: Any, context: ToolContext) -> Odd: ...
 def nothing() -> str: ...
 def typed(x: int) -> str: ...
 def chosen(x=3): ...  # type: ignore[no-untyped-def]
-def plain(self: Any, x: int = 1) -> str:
-    return "hi"
 
 
 def taking(hint: Any, default: Any) -> Callable[..., Any]:

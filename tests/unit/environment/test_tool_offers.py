@@ -106,7 +106,7 @@ def asked(environment: Any, method: str, **params: Any) -> dict[str, Any]:
 class TestAbout:
     def test_what_there_is(self, library: Library) -> None:
         assert asked(library, "about") == {
-            "instructions": "Read first.",
+            "instructions": "Read first.\n\nLearn it.",
             "capabilities": {"resources": True, "prompts": True, "completions": True},
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import pytest
 from pydantic import Field
 
 from openenv import (
@@ -16,8 +17,30 @@ from openenv import (
     ToolEnvironment,
     tool,
 )
-from openenv.errors import ActionInvalid
+from openenv.errors import ActionInvalid, ConfigurationError
 from openenv.tools import ToolError
+
+
+class Odd:
+    """Something that no JSON Schema describes."""
+
+
+def plain(self: Any, x: int = 1) -> str:
+    return "hi"
+
+
+def world(**methods: Any) -> Any:
+    def reset(self: Any) -> Observation:
+        return Observation()
+
+    return type("World", (ToolEnvironment,), {"reset": reset, **methods})
+
+
+def refused(words: str, **methods: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        world(**methods)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 class Tries(State):

@@ -77,8 +77,8 @@ def test_tools_that_lack_something() -> None:
     ("tools", "said"),
     [
         ([{"name": "a"}, {"name": "a"}], "two tools a"),
-        ([{"name": "reset"}], "controls the episode.*give the server a prefix, or deny"),
-        ([{"name": "no such name"}], "give the server a prefix, or deny"),
+        ([{"name": "reset"}], "controls the episode.*give the server a prefix, or deny.*openenv.yaml"),
+        ([{"name": "no such name"}], "give the server a prefix, or deny.*openenv.yaml"),
     ],
 )
 def test_names_that_cannot_be(tools: list[dict[str, Any]], said: str) -> None:

@@ -70,6 +70,12 @@ def test_what_went_wrong_is_counted_by_kind_the_most_frequent_first() -> None:
     assert "cut by --max-steps │ 1 of them; they count in the means" in lines
 
 
+def test_a_failure_rate_of_all_is_written_as_one() -> None:
+    report = a_report(status="failed", returns=(), lengths=(), episodes=2, errors={"EPISODE_LOST": 2})
+    # Wilson's interval of 2 in 2 ends at 1
+    assert "failure rate │ 34 % to 100 % (95 %)" in printed(report)
+
+
 def test_one_episode_and_none() -> None:
     assert "mean return │ +2.000 (one episode, so no interval)" in printed(a_report(returns=(2.0,), lengths=(1,)))
     lines = printed(a_report(returns=(), lengths=(), steps=0, elapsed_s=0.0))

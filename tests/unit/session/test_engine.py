@@ -20,7 +20,6 @@ from tests.unit.session.worlds import (
     world,
 )
 
-from openenv.environment import Environment
 from openenv.errors import (
     CapacityReached,
     ConfigurationError,
@@ -30,12 +29,7 @@ from openenv.errors import (
     SessionNotFound,
 )
 from openenv.protocol import Reset
-from openenv.session import Ending, EnvironmentSpec, Session
-from openenv.types import Action, State
-
-
-class Jump(Action):
-    height: int = 1
+from openenv.session import Ending, Session
 
 
 async def waits(ledger: Ledger, what: str = "waiting", times: int = 1) -> None:
@@ -263,44 +257,6 @@ async def test_a_factory_for_one_session_is_not_served_to_two_where_no_process_c
     assert engine.active == 0
     cls.ledger.check_closed_once()
     assert not threads_left()
-
-
-class Either(Environment[Move | Jump, Seen, State]):
-    """Takes actions of two kinds."""
-
-    def reset(self) -> Seen:
-        return Seen()
-
-    def step(self, action: Move | Jump) -> Seen:
-        return Seen()
-
-    @property
-    def state(self) -> State:
-        return State()
-
-
-@pytest.mark.parametrize(
-    ("given", "types", "says"),
-    [
-        (
-            Either,
-            (None, None),
-            "must be a pydantic model, not .*Move . .*; one of several kinds is a model",
-        ),
-        (world()(), (Move, Seen), "pass the class World"),
-        ("blackjack", (Move, Seen), "must be an Environment class or a function"),
-        (world(), (dict, Seen), "pass action_cls"),
-        (lambda: None, (Move, None), "pass observation_cls"),
-        (world(lifecycle="Strict"), (Move, Seen), "must be 'strict' or 'lenient', not 'Strict'"),
-    ],
-)
-def test_what_cannot_be_served_is_refused_with_advice(given: Any, types: tuple[Any, Any], says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says):
-        EnvironmentSpec.of(given, *types)
-
-
-def test_a_union_is_no_matter_where_a_class_is_given() -> None:
-    assert EnvironmentSpec.of(Either, Move).action_type is Move
 
 
 # Trials ------------------------------------------------------------------------------------------

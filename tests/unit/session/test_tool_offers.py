@@ -38,7 +38,8 @@ async def test_offers_come_in_every_phase_and_move_nothing(cls: type[Tools], iso
             listed = await session.offer("tools/list", {})
             assert {"add", "ask"} <= {one["name"] for one in listed["tools"]}
             about = await session.offer("about", {})
-            assert about["instructions"] == "Count up to three."
+            task = "" if phase is Phase.FRESH else "\n\ncount"
+            assert about["instructions"] == f"Count up to three.{task}"
             assert about["capabilities"]["resources"] is True
             assert (session.phase, session.outcome()) == (phase, before)
         read = await session.offer("resources/read", {"uri": "note://count"})
@@ -65,13 +66,14 @@ async def test_what_is_wrong_with_an_offer_keeps_its_class(cls: type[Tools], iso
 
 
 @in_each_place
-async def test_an_environment_without_tools_offers_one(isolation: Isolation) -> None:
+async def test_an_environment_without_tools_offers_its_action(isolation: Isolation) -> None:
     async with serving(Plain, isolation) as engine:
         session = await engine.open()
-        [tool] = (await session.offer("tools/list", {}))["tools"]
-        assert tool["name"] == "act"
+        tool, other = (await session.offer("tools/list", {}))["tools"]
+        assert (tool["name"], other["name"]) == ("act", "observe")
         assert {*tool["inputSchema"]["properties"]} == {"by"}
-        assert (await session.offer("about", {}))["instructions"] == "Jumps."
+        about = await session.offer("about", {})
+        assert about["instructions"].startswith("Jumps.\n\nCall `observe`")
         assert await session.offer("prompts/list", {}) == {"prompts": []}
         with pytest.raises(InvalidRequest):
             await session.offer("resources/read", {"uri": "x"})
@@ -88,6 +90,34 @@ async def test_an_environment_without_tools_offers_one(isolation: Isolation) -> 
         assert (value_of(done), done.done) == ({"at": 3}, True)
         with pytest.raises(EpisodeDone):
             await session.call_tool("act", {"by": 1})
+
+
+@in_each_place
+async def test_an_agent_sees_what_was_observed_last(isolation: Isolation) -> None:
+    """What a reset tells is for whoever acts: cards, a question, a board."""
+    where = {"uri": "episode://observation"}
+    async with serving(Plain, isolation) as engine:
+        session = await engine.open()
+        assert [one["uri"] for one in (await session.offer("resources/list", {}))["resources"]] == [where["uri"]]
+        early = await session.call_tool("observe", {})
+        assert fields(early)["result"]["content"][0]["text"] == "There is no observation yet."
+        await session.reset(Reset(seed=1))
+        assert value_of(await session.call_tool("observe", {})) == {"at": 0}
+        await session.call_tool("act", {"by": 2})
+        seen = await session.call_tool("observe", {}, Call())
+        assert value_of(seen) == {"at": 2}
+        assert "secret" not in repr(seen)
+        assert (seen.reward, seen.done) == (None, False)
+        [told] = (await session.offer("resources/read", where))["contents"]
+        assert (told["uri"], told["text"]) == (where["uri"], '{"at":2}')
+        assert session.outcome().steps == 1
+        with pytest.raises(ExecutionFailed):
+            await session.call_tool("act", {"by": 101})
+        assert value_of(await session.call_tool("observe", {})) == {"at": 2}
+        await session.call_tool("act", {"by": 1})
+        assert value_of(await session.call_tool("observe", {})) == {"at": 3}  # also when it is over
+        await session.reset(Reset(seed=2))
+        assert value_of(await session.call_tool("observe", {})) == {"at": 0}
 
 
 @in_each_place

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from openenv.tools import NoJSONForm, ToolResult, block_of, result_of
 from openenv.types import AudioContent, FileContent, ImageContent, TextContent
@@ -81,6 +83,46 @@ def test_more_can_be_said() -> None:
         "data": {"a": 1},
         "is_error": True,
     }
+
+
+class Priced(BaseModel):
+    unit_price: int = Field(alias="unitPrice")
+
+
+@pydantic_dataclass
+class Sold:
+    unit_price: int = Field(alias="unitPrice")
+
+
+@pytest.mark.parametrize("value", [Priced(unitPrice=3), Sold(unitPrice=3)])
+def test_fields_have_the_names_that_their_schema_has(value: Any) -> None:
+    result = result_of(value, has_schema=True, wraps=False)
+    assert result["structured_content"] == {"unitPrice": 3}
+    assert list(TypeAdapter(type(value)).json_schema(mode="serialization")["properties"]) == ["unitPrice"]
+    within = result_of([value], has_schema=True, wraps=True)
+    assert within["structured_content"] == {"result": [{"unitPrice": 3}]}
+
+
+@pytest.mark.parametrize("content", ["hello", TextContent(text="hello"), {"type": "text", "text": "hello"}])
+def test_content_may_be_one_block(content: Any) -> None:
+    assert result_of(ToolResult(content), has_schema=False, wraps=False)["content"] == [text("hello")]
+
+
+def test_structured_content_is_an_object() -> None:
+    made = ToolResult(["x"], structured_content=[1])  # type: ignore[arg-type]
+    with pytest.raises(NoJSONForm, match="structured_content of type list, which is no object; write structured_cont"):
+        result_of(made, has_schema=False, wraps=False)
+    model: Any = ToolResult(["x"], structured_content=Point(x=1))  # type: ignore[arg-type]
+    assert result_of(model, has_schema=False, wraps=False)["structured_content"] == {"x": 1}
+
+
+def test_a_text_that_is_an_enum_is_a_plain_text() -> None:
+    class Colour(StrEnum):
+        RED = "red"
+
+    result = result_of(Colour.RED, has_schema=False, wraps=False)
+    assert result["content"] == [text("red")]
+    assert type(result["data"]) is str
 
 
 @pytest.mark.parametrize("value", [object(), {"a": object()}, lambda: 1, [{1: object()}]])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import BaseModel, Field
@@ -125,10 +127,39 @@ def test_names_that_pydantic_keeps_for_itself_are_free() -> None:
     assert found == {"model_config": 1, "schema": "s", "json": 1, "_hidden": 2}
 
 
+def wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object", "properties": {"result": schema}, "required": ["result"], "x-fastmcp-wrap-result": True,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("hint", "schema", "wraps"),
     [
-        (int, {"type": "object", "properties": {"result": {"type": "integer"}}, "required": ["result"]}, True),
+        (int, wrapped({"type": "integer"}), True),
+        (list[str], wrapped({"type": "array", "items": {"type": "string"}}), True),
+        (
+            Annotated[list[str], Field(max_length=2)],
+            wrapped({"type": "array", "items": {"type": "string"}, "maxItems": 2}),
+            True,
+        ),
+        (
+            set[str] | None,
+            wrapped({"anyOf": [{"type": "array", "items": {"type": "string"}, "uniqueItems": True}, {"type": "null"}]}),
+            True,
+        ),
+        (
+            tuple[int, str],
+            wrapped(
+                {
+                    "type": "array",
+                    "prefixItems": [{"type": "integer"}, {"type": "string"}],
+                    "minItems": 2,
+                    "maxItems": 2,
+                }
+            ),
+            True,
+        ),
         (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}, False),
         (
             Point,
@@ -137,6 +168,10 @@ def test_names_that_pydantic_keeps_for_itself_are_free() -> None:
         ),
         (Pair, {"type": "object", "properties": {"left": {"type": "integer"}, "right": {"type": "string"}}}, False),
         (str, None, False),
+        (str | None, None, False),
+        (Optional[str], None, False),  # noqa: UP045 - the older form
+        (str | int, None, False),
+        (Annotated[str, Field(max_length=2)], None, False),
         (None, None, False),
         (Any, None, False),
         (ToolResult, None, False),
@@ -184,6 +219,20 @@ def test_arguments_without_a_name_are_refused(source: str) -> None:
     exec(source, names)
     with pytest.raises(ConfigurationError, match="name every argument"):
         Signature.of(names["bad"])
+
+
+class Told(typing.TypedDict):
+    a: int
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it")
+def test_a_typed_dict_of_typing_is_refused_with_what_to_use() -> None:
+    def taken(p: Told) -> None: ...
+    def returned() -> list[Told]: ...
+
+    for function, what in ((taken, "argument p"), (returned, "what it returns")):
+        with pytest.raises(ConfigurationError, match=f"{what} is of a typing.TypedDict.*use typing_extensions.Typed"):
+            Signature.of(function)
 
 
 def test_a_type_that_is_not_known_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ class TestTool:
                 "type": "object",
                 "properties": {"result": {"type": "integer"}},
                 "required": ["result"],
+                "x-fastmcp-wrap-result": True,  # clients of FastMCP give the value then
             },
             "annotations": {"readOnlyHint": True},
             "_meta": {"m": 1},
@@ -79,6 +81,20 @@ class TestTool:
     def test_a_time_limit_is_above_zero(self) -> None:
         with pytest.raises(ConfigurationError, match="timeout_s must be above 0"):
             Tool("a", timeout_s=0)
+
+    def test_what_says_whether_it_is_there_is_not_awaited(self) -> None:
+        async def is_open(environment: Any) -> bool:
+            return False
+
+        class Asking:
+            async def __call__(self, environment: Any) -> bool:
+                return False
+
+        for visible in (is_open, partial(is_open), Asking()):
+            with pytest.raises(ConfigurationError, match="tool a: visible is not awaited; make it a function of the"):
+                Tool("a", visible=visible)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="returns what is to be awaited, where a bool is needed"):
+            Tool("a", visible=lambda environment: is_open("env")).is_there(None, "production")  # type: ignore[arg-type, return-value]
 
     def test_where_and_when_it_is_there(self) -> None:
         assert Tool("a").is_there(None, "production")

@@ -9,11 +9,13 @@ from openenv.errors import ActionInvalid, EpisodeDone, InputNeeded, InvalidReque
 from openenv.mcp.messages import INTERNAL_ERROR, INVALID_PARAMS, McpError, Notification, Request
 from openenv.mcp.shapes import call_result, error_result, resource_not_found
 from openenv.mcp.versions import Era
-from openenv.session import Call, Session
+from openenv.protocol import Observed
+from openenv.session import Call, Moved, Session
+from openenv.session.served.act import OBSERVATION_URI
 from openenv.session.tool_answers import for_agents, observation_json
 from openenv.tools import CallCancelled, Changed, Logged, Note, Progressed
 
-__all__ = ["Ends", "NotAnswered", "Way", "answer", "askable", "call_of", "failed", "notification_of"]
+__all__ = ["Ends", "NotAnswered", "Way", "answer", "askable", "call_of", "failed", "news_of", "notification_of"]
 
 _ASKING = ("prompts/get", "resources/read")
 _ASKABLE = ("elicitation", "sampling", "roots")
@@ -161,6 +163,14 @@ def failed(error: OpenEnvError, request: Request | None = None) -> McpError:
     """An error of the library as JSON-RPC tells it to an agent."""
     code = error.jsonrpc_code if isinstance(error, InvalidRequest | SessionError) else INTERNAL_ERROR
     return McpError(code, for_agents(error), id=None if request is None else request.id)
+
+
+def news_of(session: Session, news: Moved | Changed) -> Notification | None:
+    """What a client that listens is told of what happened in its session."""
+    if isinstance(news, Changed):
+        return notification_of(news, None)
+    has_observed = not session.has_tools and isinstance(news.answer, Observed)
+    return notification_of(Changed("resource", OBSERVATION_URI), None) if has_observed else None
 
 
 def notification_of(note: Note, progress_token: int | str | None) -> Notification | None:

@@ -98,6 +98,8 @@ class McpEndpoint:
             if error.id is None and isinstance(message, Request):
                 error.id = message.id
             raise
+        except OpenEnvError as error:
+            await told(error, message.id if isinstance(message, Request) else None).send(post.send)
 
     async def _get_or_delete(self, post: Post, session_id: str | None) -> None:
         if post.headers.session_id is None:

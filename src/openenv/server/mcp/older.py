@@ -25,12 +25,12 @@ from openenv.mcp.shapes import for_version
 from openenv.mcp.stateless import ASKING_METHODS
 from openenv.mcp.versions import Era
 from openenv.server.exchange import Scope
-from openenv.server.mcp.answering import NotAnswered, answer, askable, call_of, notification_of
+from openenv.server.mcp.answering import NotAnswered, answer, askable, call_of, news_of, notification_of
 from openenv.server.mcp.clients import Client, Clients
 from openenv.server.mcp.doors import Doors
 from openenv.server.mcp.posts import Final, Post, deliver, final_error
 from openenv.server.mcp.streams import Stream
-from openenv.session import Call, Session
+from openenv.session import Call, Moved, Session
 from openenv.tools import Changed, Note
 
 __all__ = ["OlderEra"]
@@ -158,14 +158,14 @@ class OlderEra:
             await self._doors.ended(client.session)
         await post.json(b"", 200)
 
-    def _changed(self, scope: Scope, client: Client, stream: Stream, news: object) -> None:
+    def _changed(self, scope: Scope, client: Client, stream: Stream, news: Moved | Changed) -> None:
         """Tell a client what it wants to know of."""
-        if isinstance(news, Changed):
-            notification = notification_of(news, None)
-            if notification is not None and client.core.wants(notification):
-                stream.offer(notification_bytes(notification.method, notification.params))
-        elif self._doors.shuts_out(scope, client.session, news):
+        if self._doors.shuts_out(scope, client.session, news):
             stream.end()
+            return
+        notification = news_of(client.session, news)
+        if notification is not None and client.core.wants(notification):
+            stream.offer(notification_bytes(notification.method, notification.params))
 
     async def _request(self, post: Post, request: Request, client: Client) -> None:
         stream = client.new_stream()

@@ -138,11 +138,16 @@ def final_error(
     return error_bytes(request_id if error.id is None else error.id, error), status_of(error)
 
 
-def told(error: OpenEnvError | McpError) -> Answer:
-    """A refusal of the request as such: no MCP session, no access, nobody to ask."""
+def told(error: OpenEnvError | McpError, request_id: RequestId | None = None) -> Answer:
+    """A refusal of the request as such: no MCP session, no access, nobody to ask.
+
+    Args:
+        error: Why; an ``McpError`` has an id of its own.
+        request_id: Of the request, where it could be read.
+    """
     if isinstance(error, McpError):
         return Answer(error_bytes(error.id, error), error.http_status)
-    answer = Answer(error_bytes(None, failed(error)), error.http_status)
+    answer = Answer(error_bytes(request_id, failed(error)), error.http_status)
     if error.http_status == 401:
         answer.headers.append((b"www-authenticate", b"Bearer"))
     if "retry_after_s" in error.details:

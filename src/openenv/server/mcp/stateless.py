@@ -31,11 +31,11 @@ from openenv.mcp.stateless import (
 )
 from openenv.mcp.subscription import Subscription
 from openenv.mcp.versions import Era
-from openenv.server.mcp.answering import Ends, answer, askable, call_of, notification_of
+from openenv.server.mcp.answering import Ends, answer, askable, call_of, news_of, notification_of
 from openenv.server.mcp.doors import Doors
 from openenv.server.mcp.posts import Final, Post, deliver, final_error
 from openenv.server.mcp.streams import Stream
-from openenv.session import Call, Session
+from openenv.session import Call, Moved, Session
 from openenv.tools import Changed, Logged, Note
 
 __all__ = ["StatelessEra"]
@@ -132,14 +132,14 @@ class StatelessEra:
                 stream.put(result_bytes(request.id, complete(subscription.result(), request.method, self._server_info)))
                 stream.end()
 
-        def changed(news: object) -> None:
-            if isinstance(news, Changed):
-                notification = notification_of(news, None)
-                data = None if notification is None else subscription.tagged(notification)
-                if data is not None:
-                    stream.offer(data)
-            elif self._doors.shuts_out(post.scope, session, news):
+        def changed(news: Moved | Changed) -> None:
+            if self._doors.shuts_out(post.scope, session, news):
                 ended(session)
+                return
+            notification = news_of(session, news)
+            data = None if notification is None else subscription.tagged(notification)
+            if data is not None:
+                stream.offer(data)
 
         stop = session.watch(changed)
 

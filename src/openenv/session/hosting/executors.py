@@ -156,7 +156,7 @@ class ThreadExecutor:
     def __init__(self, speed: SpeedRecord, name: str) -> None:
         self._speed = speed
         self._jobs: SimpleQueue[tuple[Kind, Callable[[], Any], Future[Any]] | None] = SimpleQueue()
-        self._ended: Future[None] = Future()
+        self._ended = _uncancellable()
         # daemon: an environment that hangs must not keep the server from exiting
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
@@ -208,7 +208,7 @@ class LoopThreadExecutor:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._new_task)
         self._stopping = False
-        self._ended: Future[None] = Future()
+        self._ended = _uncancellable()
         self._asked = self._begun = 0  # calls; each number is written by one thread only
         self._running: set[asyncio.Task[Any]] = set()
         threading.Thread(target=self._work, name=name, daemon=True).start()
@@ -310,6 +310,13 @@ class EnvironmentExit(Exception):
     def __init__(self, raised: BaseException) -> None:
         super().__init__(_named(raised))
         self.raised = raised
+
+
+def _uncancellable() -> Future[None]:
+    """A future that whoever waits for it cannot cancel: a thread that ends has to be able to say so."""
+    made: Future[None] = Future()
+    made.set_running_or_notify_cancel()
+    return made
 
 
 def _carried(error: BaseException) -> Exception:

@@ -12,8 +12,9 @@ from openenv.environment import EnvironmentPlan
 from openenv.errors import EnvironmentFailure, ExecutionFailed, InvalidRequest
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session.hosting.executors import EnvironmentExit, Executor, InlineExecutor
-from openenv.session.hosting.hosted import HostedEnvironment, told
+from openenv.session.hosting.hosted import HostedEnvironment
 from openenv.session.hosting.placement import CLOSE, CREATE, OFFER, RESET, STATE, STEP, Kind, Placement
+from openenv.session.served.outcome import told
 from openenv.session.served.spec import EnvironmentSpec
 
 if TYPE_CHECKING:

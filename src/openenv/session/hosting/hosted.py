@@ -22,7 +22,7 @@ from openenv.errors import (
 )
 from openenv.protocol import Observed, Reset, StateIs, Step
 from openenv.session.served.discretion import Discretion
-from openenv.session.served.outcome import checked_state, observed
+from openenv.session.served.outcome import checked_state, observed, told
 from openenv.session.served.spec import AnyEnvironment, EnvironmentSpec
 from openenv.types.tagged import TAGGED, untagged
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from openenv.session.served.act import ActOffers
     from openenv.tools import Note
 
-__all__ = ["HostedEnvironment", "told"]
+__all__ = ["HostedEnvironment"]
 
 log = logging.getLogger("openenv.session")
 
@@ -60,6 +60,7 @@ class HostedEnvironment:
         self._spec = spec
         self._parse: Callable[[Any], Any] = spec.actions.parse
         self._act: ActOffers | None = None
+        self._seen: Any = None  # the last observation of the episode, for agents that come to it
         self._discretion = Discretion(spec.credentials) if spec.credentials else None
         self._environment = _built(spec, self._discretion)
         try:
@@ -111,6 +112,8 @@ class HostedEnvironment:
         environment = self._environment
         act = environment.reset_async if self.plan.is_async else environment.reset
 
+        self._seen = None
+
         def run() -> Any:
             environment.begin_episode(request.seed, request.episode_id)
             return act(**keywords)
@@ -140,7 +143,11 @@ class HostedEnvironment:
         if isinstance(request, Step) and not request.options and self._discretion is None:
             environment = self._environment
             returned = environment.step(self._parse(request.action))
-            return observed(returned, "step") if environment.transform is None else self._left(returned, "step")
+            if environment.transform is not None:
+                return self._left(returned, "step")
+            answer = observed(returned, "step")
+            self._seen = returned
+            return answer
         found = self.reset(request) if isinstance(request, Reset) else self.step(request)
         assert isinstance(found, Observed)
         return found
@@ -188,7 +195,7 @@ class HostedEnvironment:
     def offer(self, method: str, params: Mapping[str, Any]) -> Any:
         """What MCP asks besides calls, in its shapes; nothing moves by it.
 
-        An environment without tools offers one, ``act``, that takes its action.
+        An environment without tools offers ``act``, that takes its action, and ``observe``.
 
         Raises:
             InvalidRequest: There is no such thing.
@@ -201,7 +208,7 @@ class HostedEnvironment:
             from openenv.session.served.act import ActOffers  # here: most environments are not asked
 
             self._act = ActOffers(self._spec, self.metadata)
-        return self._act.offer(method)
+        return self._act.offer(method, params, self._seen)
 
     async def _offered_later(self, offered: Awaitable[Any]) -> Any:
         try:
@@ -227,6 +234,7 @@ class HostedEnvironment:
     def restore(self, snapshot: bytes) -> None:
         """Bring the environment to the state of a snapshot."""
         self._called(lambda: self._environment.restore(untagged(msgspec.json.decode(snapshot))))
+        self._seen = None
 
     def close(self) -> Any:
         """Give back what it holds; to be awaited, if the class is asynchronous and there is an event loop."""
@@ -269,7 +277,10 @@ class HostedEnvironment:
         transform = self._environment.transform
         if transform is not None:
             returned = self._called(lambda: transform(returned))
-        return observed(self._clean(returned), operation)
+        cleaned = self._clean(returned)
+        answer = observed(cleaned, operation)
+        self._seen = cleaned
+        return answer
 
     def _called(self, function: Callable[[], T], let_through: _Errors = (EnvironmentFailure,)) -> T:
         try:
@@ -337,9 +348,3 @@ def _built(spec: EnvironmentSpec, discretion: Discretion | None) -> AnyEnvironme
             f"the factory of {spec.name} returned a {type(environment).__name__}, which is no Environment"
         )
     return environment
-
-
-def told(error: BaseException) -> str:
-    """An error of the author's code in one line: its type and its text."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -14,7 +14,7 @@ from openenv.errors import ExecutionFailed, FactoryFailed, ObservationInvalid, O
 from openenv.protocol import Close, Closed, GetState, Reset, Step
 from openenv.session.hosting.executors import InlineLoopExecutor
 from openenv.session.hosting.host import Host, LocalHost
-from openenv.session.hosting.hosted import HostedEnvironment, told
+from openenv.session.hosting.hosted import HostedEnvironment
 from openenv.session.hosting.placement import SpeedRecord
 from openenv.session.isolation.death import OVER_MEMORY
 from openenv.session.isolation.frames import (
@@ -30,6 +30,7 @@ from openenv.session.isolation.frames import (
 )
 from openenv.session.isolation.tool_frames import offered_frame, reading_offer
 from openenv.session.isolation.ways import AwaitedWay, BlockingWay
+from openenv.session.served.outcome import told
 from openenv.session.served.spec import EnvironmentSpec
 
 __all__ = ["serve_session"]

@@ -18,11 +18,11 @@ from typing import Any
 
 from openenv.errors import ConfigurationError, OpenEnvError
 from openenv.sandbox import kernel
-from openenv.session.hosting.hosted import told
 from openenv.session.isolation.boot import die_with
 from openenv.session.isolation.offspring import Offspring, children, kill_group
 from openenv.session.isolation.orders import Ended, Kill, Order, Prepare, Ready, Refused, Start, receive, send
 from openenv.session.isolation.worker import begin, command_of, told_privately, work
+from openenv.session.served.outcome import told
 from openenv.session.served.spec import EnvironmentSpec
 from openenv.settings import inherited
 

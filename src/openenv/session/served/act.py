@@ -1,4 +1,4 @@
-"""The one tool that an environment without tools offers to agents: ``act``, which takes its action."""
+"""What an environment without tools offers to agents: ``act``, which takes its action, and ``observe``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,39 @@ from openenv.session.served.spec import EnvironmentSpec
 from openenv.tools import CallToolObservation, ToolError, ToolErrorType
 from openenv.types import EnvironmentMetadata
 
-__all__ = ["ACT", "ActOffers", "acted", "acting", "as_result", "not_acted", "unknown"]
+__all__ = [
+    "ACT",
+    "OBSERVATION_URI",
+    "OBSERVE",
+    "ActOffers",
+    "acted",
+    "acting",
+    "as_result",
+    "not_acted",
+    "seen",
+    "unknown",
+]
 
-ACT = "act"
+ACT, OBSERVE = "act", "observe"
+OBSERVATION_URI = "episode://observation"
+"""Where agents that read resources find what ``observe`` tells."""
 
-_EMPTY: Mapping[str, Mapping[str, Any]] = {
-    "resources/list": {"resources": []},
+_HOW = f"Call `{OBSERVE}` to see where the episode stands, and `{ACT}` to act in it."
+_TOLD = "the last observation of the running episode, from its reset on"
+_OBSERVE = {
+    "name": OBSERVE,
+    "description": f"See {_TOLD}. Nothing moves by it.",
+    "inputSchema": {"type": "object", "properties": {}},
+    "annotations": {"readOnlyHint": True},
+}
+_OBSERVATION = {
+    "uri": OBSERVATION_URI,
+    "name": "observation",
+    "description": f"{_TOLD.capitalize()}.",
+    "mimeType": "application/json",
+}
+_FIXED: Mapping[str, Mapping[str, Any]] = {
+    "resources/list": {"resources": [_OBSERVATION]},
     "resources/templates/list": {"resourceTemplates": []},
     "prompts/list": {"prompts": []},
 }
@@ -40,26 +67,39 @@ class ActOffers:
     def __init__(self, spec: EnvironmentSpec, about: Callable[[], Any]) -> None:
         self._spec, self._about = spec, about
 
-    def offer(self, method: str) -> dict[str, Any]:
-        """The answer, in MCP's shapes.
+    def offer(self, method: str, params: Mapping[str, Any], seen: Any) -> dict[str, Any]:
+        """The answer, in MCP's shapes; to ``OBSERVE`` the result of a call.
+
+        Args:
+            method: What is asked.
+            params: What about it.
+            seen: The last observation; ``None`` if there is none.
 
         Raises:
             InvalidRequest: There is no such thing.
         """
         if method == "tools/list":
-            return {"tools": [self._tool]}
+            return {"tools": [self._tool, _OBSERVE]}
+        if method == OBSERVE:
+            return _result("There is no observation yet.", None) if seen is None else as_result(seen)
+        if method == "resources/read" and params.get("uri") == OBSERVATION_URI:
+            text = "null" if seen is None else as_result(seen)["content"][0]["text"]
+            return {"contents": [{"uri": OBSERVATION_URI, "mimeType": "application/json", "text": text}]}
         if method == "about":
             about = self._about()
             words = about.description if isinstance(about, EnvironmentMetadata) else ""
-            none = {"resources": False, "prompts": False, "completions": False}
-            return {"instructions": words or None, "capabilities": none}
-        if method in _EMPTY:
-            return dict(_EMPTY[method])
-        raise InvalidRequest(f"{self._spec.name} offers one tool, {ACT}, and nothing else: there is no {method}")
+            capabilities = {"resources": True, "prompts": False, "completions": False}
+            return {"instructions": f"{words}\n\n{_HOW}" if words else _HOW, "capabilities": capabilities}
+        if method in _FIXED:
+            return dict(_FIXED[method])
+        what = params.get("uri") or params.get("name") or method
+        there = f"the tools {ACT} and {OBSERVE}, and the resource {OBSERVATION_URI}"
+        raise InvalidRequest(f"{self._spec.name} offers {there}: there is no {what}")
 
     @functools.cached_property
     def _tool(self) -> dict[str, Any]:
         schema = json_schema(self._spec.action_type)
+        schema.pop("title", None)
         properties = schema.get("properties")
         if isinstance(properties, dict):
             properties.pop("metadata", None)
@@ -96,14 +136,22 @@ def as_result(observation: Any) -> dict[str, Any]:
         except UNENCODABLE:
             part = encodable_part(observation)
             text = to_json({name: one for name, one in part.items() if name not in beside})
-    value = msgspec.json.decode(text)
+    return _result(text.decode(), msgspec.json.decode(text))
+
+
+def _result(text: str, value: Any) -> dict[str, Any]:
     return {
-        "content": [{"type": "text", "text": text.decode()}],
+        "content": [{"type": "text", "text": text}],
         "structured_content": value if isinstance(value, dict) else None,
         "meta": None,
         "data": value,
         "is_error": False,
     }
+
+
+def seen(result: dict[str, Any]) -> Observed:
+    """What is told to who observes."""
+    return Observed(observation=CallToolObservation(tool_name=OBSERVE, result=result))
 
 
 def not_acted(error: ActionInvalid) -> Observed:
@@ -113,7 +161,7 @@ def not_acted(error: ActionInvalid) -> Observed:
 
 def unknown(name: str) -> Observed:
     """What is told of a call of another tool; it is no step."""
-    return _refused(name, ToolErrorType.TOOL_NOT_FOUND, f"there is no tool {name!r}; there is: {ACT}")
+    return _refused(name, ToolErrorType.TOOL_NOT_FOUND, f"there is no tool {name!r}; there are: {ACT}, {OBSERVE}")
 
 
 def _refused(name: str, kind: ToolErrorType, message: str) -> Observed:

@@ -12,7 +12,7 @@ from openenv.protocol import Observed, fields_beside, is_model, observation_part
 from openenv.types import Observation
 from openenv.types.tagged import TAGGED
 
-__all__ = ["checked_state", "observed"]
+__all__ = ["checked_state", "observed", "told"]
 
 _flags_of: dict[type[Any], tuple[bool, bool]] = {}  # by observation class, worked out once
 
@@ -92,3 +92,9 @@ def _shown(reward: Any) -> str:
 
 def _name(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
+
+
+def told(error: BaseException) -> str:
+    """An error of the author's code in one line: its type and its text."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -93,7 +93,7 @@ async def test_older_clients_without_a_name_have_sessions_of_their_own() -> None
         assert site.world.resets == [1, 1]
         asked = {"protocolVersion": OLDER, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
         full = await site.serve(three.request("initialize", asked))
-        assert (full.status, "error" in last(full)) == (503, True)
+        assert (full.status, "error" in last(full), last(full)["id"]) == (503, True, 1)
         assert await one.leave() == 200
         assert site.engine.active == 1
         await three.initialize()
@@ -202,6 +202,7 @@ async def test_sessions_that_are_not_there(era: Any) -> None:
             method = "tools/list" if era is StatelessSpeaker else "initialize"
             exchange = await site.serve(era(site, path, shown).request(method))
             assert exchange.status == status, path
+            assert last(exchange)["id"] == 1
             assert exchange.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
         await session.close()
         exchange = await site.serve(era(site, f"/sessions/{session.id}/mcp").request("tools/list"))

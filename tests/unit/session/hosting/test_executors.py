@@ -217,3 +217,24 @@ async def test_one_that_blocks_holds_up_nobody_else() -> None:
     await blocked.stop()
     await other.stop()
     assert not threads_left()
+
+
+@pytest.mark.parametrize("kind", ["thread", "loop thread"])
+async def test_a_thread_ends_well_though_nobody_waits_for_its_end_any_more(kind: str) -> None:
+    """As where a server stops while an environment hangs; an error in a thread would be told on standard error."""
+    executor = MAKERS[kind]()
+    began, gate = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        began.set()
+        return gate.wait(PATIENCE_S)
+
+    call = asyncio.create_task(executor.call(STEP, work))
+    assert await asyncio.to_thread(began.wait, PATIENCE_S)
+    stopping = asyncio.create_task(executor.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    gate.set()
+    assert await call
+    assert not threads_left()
