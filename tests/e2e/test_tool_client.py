@@ -186,7 +186,7 @@ def test_a_client_of_another_kind_asks_it_too(kind: str) -> None:
         assert (env.outcome().steps, env.outcome().total_reward) == (1, 1.0)
         access = env.agent_access()
         answer = over_mcp(access.mcp_url, access.token, "tools/list", {})
-        assert [tool["name"] for tool in answer.json()["result"]["tools"]] == ["act"]
+        assert [tool["name"] for tool in answer.json()["result"]["tools"]] == ["act", "observe"]
 
 
 # Older servers -------------------------------------------------------------------------------------

@@ -85,7 +85,11 @@ class ObjectSession:
             self._loop, self._is_stale = loop, False
             ready: asyncio.Future[Any] = loop.create_future()
             self._held = asyncio.create_task(self._hold(ready))
-            self._client = await ready
+            try:
+                self._client = await ready
+            except BaseException:
+                await self.end()
+                raise
         return self._client
 
     async def _hold(self, ready: asyncio.Future[Any]) -> None:
