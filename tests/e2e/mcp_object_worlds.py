@@ -92,6 +92,11 @@ def made() -> Any:
         return ",".join(SENT)
 
     @server.tool()
+    def overdraw(amount: int) -> int:
+        """Fail, without a context."""
+        raise ValueError(f"{amount} is too much")
+
+    @server.tool()
     async def fail(ctx: Context, amount: int) -> str:
         """Fail."""
         raise ValueError(f"{amount} is too much")

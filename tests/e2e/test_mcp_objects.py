@@ -53,7 +53,7 @@ def place(trainer: SyncMCPToolClient) -> tuple[str, str, str]:
 
 def test_tools_are_listed_and_called(trainer: SyncMCPToolClient) -> None:
     listed = {tool.name: tool for tool in trainer.list_tools()}
-    assert set(listed) == {"add", "tell", "greet", "wait", "visits", "sent", "fail", "read"}
+    assert set(listed) == {"add", "tell", "greet", "wait", "visits", "sent", "overdraw", "fail", "read"}
     assert set(listed["tell"].input_schema["properties"]) == {"words"}  # the context is the library's
     assert trainer.call_tool("add", a=1) == 3
     assert trainer.call_tool("tell", words="hello") == "told"
@@ -71,6 +71,9 @@ def test_arguments_that_do_not_fit_are_told_apart(trainer: SyncMCPToolClient, to
 
 
 def test_a_tool_that_fails_says_so(trainer: SyncMCPToolClient) -> None:
+    error = trainer.call("overdraw", {"amount": 7}).observation.error
+    assert error is not None
+    assert (error.error_type, error.message) == ("execution_error", "ValueError: 7 is too much")
     error = trainer.call("fail", {"amount": 7}).observation.error
     assert error is not None
     assert error.error_type == "execution_error"
@@ -116,4 +119,12 @@ def test_a_call_that_is_cancelled_ends(place: tuple[str, str, str]) -> None:
 def test_an_episode_has_a_connection_of_its_own(trainer: SyncMCPToolClient) -> None:
     assert [trainer.call_tool("visits") for _ in range(2)] == [1, 2]
     trainer.reset()
+    assert trainer.call_tool("visits") == 1
+
+
+def test_what_asked_begins_anew_when_it_is_called_and_when_it_is_replayed(trainer: SyncMCPToolClient) -> None:
+    """A call that is answered is all that a journal has: the one that asked has not been."""
+    assert trainer.call_tool("visits") == 1
+    inputs = {"elicitation-1": {"action": "accept", "content": {"name": "Ada"}}}
+    assert trainer.call("greet", inputs=inputs).observation.result["data"] == "hello Ada 1"
     assert trainer.call_tool("visits") == 1

@@ -93,7 +93,9 @@ class WebSocket:
 
     @property
     def end(self) -> ConnectionClosed:
-        """How the connection ended."""
+        """How the connection ended, which is not open any more."""
+        if self._protocol.state is not CLOSED:  # the goodbye came with the answer to the handshake
+            self.ended()
         return self._protocol.close_exc
 
     def part(self) -> None:

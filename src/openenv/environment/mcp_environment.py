@@ -58,6 +58,8 @@ class MCPEnvironment(ToolEnvironment[StateT]):
 
     def __init__(self, mcp_server: Any, transform: Transform[Any] | None = None) -> None:
         self.mcp_server = mcp_server
+        if self.instructions is None:  # those of the class come first
+            self.__dict__["instructions"] = getattr(mcp_server, "instructions", None)
         self.transform = transform
         objects = self.__dict__["_openenv_objects"] = ObjectTools(mcp_server)
         toolbox = book_of(self).toolbox
@@ -176,7 +178,6 @@ class MCPEnvironment(ToolEnvironment[StateT]):
             for method in methods:
                 found = await self._openenv_objects.offer(method, {}) or {}
                 about["capabilities"][capability] |= any(found.values())
-        about["instructions"] = about["instructions"] or getattr(self.mcp_server, "instructions", None)
         return about
 
     def _openenv_driven(self, work: Coroutine[Any, Any, Any]) -> Any:

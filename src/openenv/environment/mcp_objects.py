@@ -80,7 +80,7 @@ class ObjectTools:
             ConfigurationError: A tool has a name that it must not have.
         """
         listed = await _awaited(self.server.list_tools())
-        tools = [_tool(one) for one in listed]
+        tools = [_tool(one, self.server) for one in listed]
         self._tools = {tool.name: tool for tool in tools}
 
     def tools(self) -> Sequence[Tool]:
@@ -170,9 +170,20 @@ def run_by(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return loop.run_until_complete(work)
+        return _run(loop, work)
     with ThreadPoolExecutor(1) as one:  # as in a notebook: ours needs a thread of its own
-        return one.submit(loop.run_until_complete, work).result()
+        return one.submit(_run, loop, work).result()
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    task = loop.create_task(work)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except SystemExit:
+            if task.done():
+                raise
+            # of a tool's own task, which stopped the loop: who awaits it is to hear of it, too, and now
 
 
 def run_once(work: Coroutine[Any, Any, T]) -> T:
@@ -202,7 +213,7 @@ def _plain(value: Any, convert: str = "") -> dict[str, Any]:
     return dumped
 
 
-def _tool(one: Any) -> Tool:
+def _tool(one: Any, server: Any) -> Tool:
     told = _plain(one, "to_mcp_tool")
     schema = told.get("inputSchema") or {"type": "object", "properties": {}}
     output = told.get("outputSchema")
@@ -215,8 +226,16 @@ def _tool(one: Any) -> Tool:
         wraps=bool(output and (output.get("x-fastmcp-wrap-result") or set(output.get("properties", ())) == {"result"})),
         annotations=told.get("annotations"),
         meta=told.get("_meta"),
-        function=_function(one, schema),
+        function=_function(_held_by(server, one), schema),
     )
+
+
+def _held_by(server: Any, one: Any) -> Any:
+    """A tool as its server has it: the ``mcp`` package lists what goes over the wire, which has no function."""
+    if hasattr(one, "fn"):
+        return one
+    get_tool = getattr(getattr(server, "_tool_manager", None), "get_tool", None)
+    return get_tool(one.name) if callable(get_tool) else one
 
 
 def _function(one: Any, schema: Mapping[str, Any]) -> Any:

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from openenv.tools import ToolContext
+from openenv.errors import InputNeeded
+from openenv.tools import CallCancelled, ToolContext
 from openenv.tools.forwarding import Forwarding
 
 __all__ = ["ObjectSession"]
@@ -48,18 +49,18 @@ class ObjectSession:
             CallCancelled: The caller has given up.
             Exception: What the library raises.
         """
+        if context.inputs:  # it has asked before, which ended the connection; in a replay nothing has
+            await self.end()
         client = await self._connected()
         self._forwarding = Forwarding(context)
         calling = client.call_tool(name, dict(arguments), progress_callback=self._progressed)
-        is_over = False
         try:
-            result = await self._forwarding.result(asyncio.ensure_future(calling))
-            is_over = True
-            return result
+            return await self._forwarding.result(asyncio.ensure_future(calling))
+        except (InputNeeded, CallCancelled, asyncio.CancelledError):
+            await self.end()  # the tool would run on: the libraries do not all end it when its caller does
+            raise
         finally:
             self._forwarding = None
-            if not is_over:  # the tool would run on, and the libraries do not all end it when its caller does
-                await self.end()
 
     def begin_anew(self) -> None:
         """Have the next call be of a new connection: what tools keep in theirs is of one episode."""

@@ -158,9 +158,12 @@ _UNIONS = (typing.Union, types.UnionType, typing.Annotated)
 
 
 def _type_parameters(cls: type[Any]) -> tuple[type[Any] | None, type[Any] | None, type[Any] | None]:
-    """The A, O, S of ``Environment[A, O, S]`` as the class sees them; None where one is open. A union is told as it is:
-    whoever serves the class refuses it, unless they are given a class."""
-    found = [one if isinstance(one, type) or typing.get_origin(one) in _UNIONS else None for one in _arguments(cls)]
+    """The A, O, S of ``Environment[A, O, S]`` as the class sees them; None where one is no class. A union of actions is
+    told as it is: whoever serves the class refuses it, unless they are given a class."""
+    given = _arguments(cls)
+    found = [one if isinstance(one, type) else None for one in given]
+    if given and typing.get_origin(given[0]) in _UNIONS:
+        found[0] = given[0]
     return tuple((*found, None, None, None)[:3])  # type: ignore[return-value]
 
 

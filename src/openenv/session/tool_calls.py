@@ -72,7 +72,7 @@ class ToolCalls:
             action = Raw(msgspec.json.encode(told))
             return await self.call(Step(action=action), call, key)
         if name == OBSERVE:
-            return seen(await self.offered(OBSERVE, {}))
+            return seen(await self.offered(OBSERVE, {}, call))
         if name != ACT:
             return unknown(name)
         try:
@@ -100,10 +100,10 @@ class ToolCalls:
             if call is self._current:
                 self._episode.host.cancel_call()
 
-    async def offered(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def offered(self, method: str, params: Mapping[str, Any], call: Call | None = None) -> dict[str, Any]:
         """What MCP asks besides calls, as ``Session.offer`` answers it."""
         async with self._turn:
-            self._admit(Operation.STATE)
+            self._begin(call, Operation.STATE)
             return await self._episode.offer(method, params)
 
     async def listed(self) -> Observed:
@@ -117,16 +117,20 @@ class ToolCalls:
 
     async def _run(self, request: Step, call: Call | None, key: str) -> Observed:
         async with self._turn:
-            if call is not None and call.is_cancelled:
-                raise CallCancelled("the call was cancelled before its turn came")
-            self._admit(Operation.STEP)
-            if call is not None and call.ordinal not in (None, self._episode.tally.ordinal):
-                raise EpisodeDone("the episode that this call was for is over; another one has begun")
+            self._begin(call, Operation.STEP)
             self._current = call
             try:
                 return await self._episode.move(request, key)
             finally:
                 self._current = None
+
+    def _begin(self, call: Call | None, operation: Operation) -> None:
+        """Raise what forbids a call now that its turn has come."""
+        if call is not None and call.is_cancelled:
+            raise CallCancelled("the call was cancelled before its turn came")
+        self._admit(operation)
+        if call is not None and call.ordinal not in (None, self._episode.tally.ordinal):
+            raise EpisodeDone("the episode that this call was for is over; another one has begun")
 
     def _gone(self, going: asyncio.Task[Observed]) -> None:
         self._going.discard(going)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from openenv.app import create_app
 from openenv.client import SyncEnvClient
 from openenv.errors import ConfigurationError
+from openenv.server import AccessOptions
 from openenv.session import AnyEnvironment
 from openenv.testing.check import declared_by, evidence_of, hold
 from openenv.testing.evidence import Declared, Evidence, Settings, new_action
@@ -119,7 +120,8 @@ class EnvironmentContract:
 
     def test_it_can_be_served_and_played(self) -> None:
         evidence = self._evidence()
-        app = create_app(type(self).environment, evidence.spec.action_type, evidence.spec.observation_type)
+        spec, anybody = evidence.spec, AccessOptions(enabled=False)  # whatever the variables say
+        app = create_app(type(self).environment, spec.action_type, spec.observation_type, auth=anybody)
         rng = random.Random(self.seed)  # noqa: S311 - tests, not secrets
         with serving(app) as url, SyncEnvClient(url) as client:
             result = client.reset(seed=self.seed, episode_id="contract")

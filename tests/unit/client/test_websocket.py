@@ -147,6 +147,14 @@ def test_an_end_in_the_middle_is_one(data: bytes) -> None:
     assert not web.messages
 
 
+def test_a_goodbye_that_came_with_the_answer_to_the_handshake() -> None:
+    """As of a server that stops just then: nobody has read further, and nobody waits for the end."""
+    web, _ = connected(framed(0x88, b"\x03\xf4"))
+    assert not web.is_open
+    assert web.end.rcvd is not None
+    assert web.end.rcvd.code == web.close_code == 1012
+
+
 def test_our_own_goodbye() -> None:
     web, server = connected()
     web.part()

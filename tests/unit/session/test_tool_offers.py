@@ -100,7 +100,7 @@ async def test_an_agent_sees_what_was_observed_last(isolation: Isolation) -> Non
         session = await engine.open()
         assert [one["uri"] for one in (await session.offer("resources/list", {}))["resources"]] == [where["uri"]]
         early = await session.call_tool("observe", {})
-        assert fields(early)["result"]["content"][0]["text"] == "There is no observation yet."
+        assert fields(early)["result"]["content"][0]["text"].startswith("There is no observation yet")
         await session.reset(Reset(seed=1))
         assert value_of(await session.call_tool("observe", {})) == {"at": 0}
         await session.call_tool("act", {"by": 2})
@@ -116,8 +116,11 @@ async def test_an_agent_sees_what_was_observed_last(isolation: Isolation) -> Non
         assert value_of(await session.call_tool("observe", {})) == {"at": 2}
         await session.call_tool("act", {"by": 1})
         assert value_of(await session.call_tool("observe", {})) == {"at": 3}  # also when it is over
+        late = Call(ordinal=session.episode.tally.ordinal)
         await session.reset(Reset(seed=2))
         assert value_of(await session.call_tool("observe", {})) == {"at": 0}
+        with pytest.raises(EpisodeDone):  # an agent of one episode sees nothing of the next
+            await session.call_tool("observe", {}, late)
 
 
 @in_each_place

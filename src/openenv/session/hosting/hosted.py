@@ -112,9 +112,8 @@ class HostedEnvironment:
         environment = self._environment
         act = environment.reset_async if self.plan.is_async else environment.reset
 
-        self._seen = None
-
         def run() -> Any:
+            self._seen = None
             environment.begin_episode(request.seed, request.episode_id)
             return act(**keywords)
 

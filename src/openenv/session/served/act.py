@@ -37,6 +37,7 @@ OBSERVATION_URI = "episode://observation"
 
 _HOW = f"Call `{OBSERVE}` to see where the episode stands, and `{ACT}` to act in it."
 _TOLD = "the last observation of the running episode, from its reset on"
+_NOTHING = "There is no observation yet, or none since the episode was brought back; act to see the next."
 _OBSERVE = {
     "name": OBSERVE,
     "description": f"See {_TOLD}. Nothing moves by it.",
@@ -81,7 +82,7 @@ class ActOffers:
         if method == "tools/list":
             return {"tools": [self._tool, _OBSERVE]}
         if method == OBSERVE:
-            return _result("There is no observation yet.", None) if seen is None else as_result(seen)
+            return _result(_NOTHING, None) if seen is None else as_result(seen)
         if method == "resources/read" and params.get("uri") == OBSERVATION_URI:
             text = "null" if seen is None else as_result(seen)["content"][0]["text"]
             return {"contents": [{"uri": OBSERVATION_URI, "mimeType": "application/json", "text": text}]}

@@ -51,5 +51,16 @@ def test_what_cannot_be_served_is_refused_with_advice(given: Any, types: tuple[A
         EnvironmentSpec.of(given, *types)
 
 
+class EitherSeen(Environment[Move, Seen | State, State]):  # type: ignore[type-var]
+    """Observes in two ways."""
+
+    reset = step = Either.step
+    state = Either.state
+
+
+def test_a_union_of_observations_is_served() -> None:
+    assert EnvironmentSpec.of(EitherSeen).action_type is Move
+
+
 def test_a_union_is_no_matter_where_a_class_is_given() -> None:
     assert EnvironmentSpec.of(Either, Move).action_type is Move
