@@ -96,8 +96,9 @@ class Supervisor:
             try:
                 host = await WorkerHost.open(worker, self._prepare.reference.name, self._leave)
             except WorkerDied as error:  # before it saw the session: another one may live
-                self._futile += 1
                 await self._leave(worker, True)
+                if not forks.is_gone:  # else it went with the fork server, which counts once, however many wait
+                    self._futile += 1
                 if self._futile > _FUTILE:
                     raise FactoryFailed(f"{self._prepare.reference.name} could not be built: {error}") from error
             except BaseException as error:  # also a caller that was cancelled: nobody knows the session

@@ -88,6 +88,21 @@ async def test_a_fork_server_that_is_killed_is_replaced() -> None:
         await world.close()
 
 
+async def test_a_fork_server_that_dies_is_one_death_however_many_sessions_wait_for_it() -> None:
+    """As after a restart, when the sessions of a journal are brought back at once."""
+    async with supervising() as supervisor:
+        server = fork_server()
+        assert await settled(lambda: bool(children_of(server)))
+        spares = children_of(server)
+        os.kill(server, signal.SIGKILL)
+        while any(map(lives, [server, *spares])):
+            pass  # the loop, which would learn of it, gets no turn
+        worlds = await asyncio.gather(*(supervisor.build() for _ in range(12)))
+        assert [await value(world, "count") for world in worlds] == [1] * 12
+        for world in worlds:
+            await world.close()
+
+
 async def test_a_fork_server_that_hangs_is_killed_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openenv.session.isolation.forkserver._KILL_S", 0.05)
     async with supervising() as supervisor:
