@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from openenv.settings import Mode, load_settings
+from openenv.settings import Mode, load_settings, secret_source
 
 if TYPE_CHECKING:
     from openenv.server import AccessOptions
 
-__all__ = ["Guard", "guard", "guard_of_settings"]
+__all__ = ["Guard", "guard", "guard_of_settings", "unasked_tokens"]
+
+log = logging.getLogger("openenv.server")
 
 _ROLES: dict[Mode, tuple[str, ...]] = {
     "simulation": ("orchestrator", "grader", "observer"),
     "production": ("agent", "observer"),
 }
+_WITH_TOKENS = ("orchestrator", "agent", "grader", "observer")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,19 @@ def guard(
     return Guard(options, drawn, tuple(given))
 
 
+def unasked_tokens() -> str | None:
+    """Which tokens are set though nobody is asked for one, as the beginning of a sentence; ``None``: none are."""
+    settings = load_settings(only=[f"{role}_token" for role in _WITH_TOKENS])
+    set_ones = [role for role in _WITH_TOKENS if getattr(settings, f"{role}_token") is not None]
+    if not set_ones:
+        return None
+    return f"nobody is asked for the token of {', '.join(secret_source(_variable(role)) for role in set_ones)}"
+
+
+def _variable(role: str) -> str:
+    return f"OPENENV_{role.upper()}_TOKEN"
+
+
 def guard_of_settings(mode: Mode) -> AccessOptions | None:
     """Who may do what as the environment variables alone say it, for another server than ours; ``None``: anybody.
 
@@ -74,6 +91,9 @@ def guard_of_settings(mode: Mode) -> AccessOptions | None:
         ConfigurationError: A variable cannot be, or a token cannot be read.
     """
     settings = load_settings(only=("auth", "allowed_hosts"))
+    told = None if settings.auth else unasked_tokens()
+    if told is not None:
+        log.warning("%s; set OPENENV_AUTH=1", told)
     if not (settings.auth or settings.allowed_hosts):
         return None
     from openenv.server import AccessOptions, Role  # here: see above
@@ -81,4 +101,6 @@ def guard_of_settings(mode: Mode) -> AccessOptions | None:
     of_roles = load_settings(only=[f"{role}_token" for role in _ROLES[mode]]) if settings.auth else None
     tokens = {Role(role): getattr(of_roles, f"{role}_token", None) for role in _ROLES[mode]}
     known = {role: token for role, token in tokens.items() if token is not None}
+    if settings.auth and not known:
+        log.warning("nobody is let in: OPENENV_AUTH is set, and %s is not", _variable(_ROLES[mode][0]))
     return AccessOptions(settings.auth, known, settings.allowed_hosts)

@@ -17,7 +17,7 @@ import typer
 from openenv.app.resolve import Local, Remote, resolve
 from openenv.cli.importing import importing
 from openenv.errors import ConfigurationError, OpenEnvError
-from openenv.settings import Mode, Settings, load_settings, secret_source
+from openenv.settings import Mode, load_settings, secret_source
 
 if TYPE_CHECKING:
     from openenv.app.guarding import Guard
@@ -30,7 +30,6 @@ JournalMode = Literal["off", "relaxed", "durable"]
 Listener = Literal["auto", "asgi"]
 
 _LABEL = 10
-_WITH_TOKENS = ("orchestrator", "agent", "grader", "observer")
 
 
 def serve(
@@ -127,7 +126,7 @@ def serve(
         allowed_origins=allowed_origin or (),
     )
     if not guarded.options["auth"]:
-        _warn_of_tokens(settings)
+        _warn_of_tokens()
     sessions: dict[str, Any] = {
         **guarded.options,
         "max_sessions": max_sessions or settings.max_sessions,
@@ -256,13 +255,14 @@ def _variable(role: str) -> str:
     return f"OPENENV_{role.upper()}_TOKEN"
 
 
-def _warn_of_tokens(settings: Settings) -> None:
+def _warn_of_tokens() -> None:
     """Say which tokens nobody is asked for, though somebody has set them."""
-    set_ones = [role for role in _WITH_TOKENS if getattr(settings, f"{role}_token") is not None]
-    if set_ones:
-        names = ", ".join(secret_source(_variable(role)) for role in set_ones)
+    from openenv.app.guarding import unasked_tokens
+
+    told = unasked_tokens()
+    if told is not None:
         typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
-        typer.echo(f"nobody is asked for the token of {names}; start with --auth or OPENENV_AUTH=1", err=True)
+        typer.echo(f"{told}; start with --auth or OPENENV_AUTH=1", err=True)
 
 
 def _say_failure(local: Local, error: OpenEnvError) -> None:

@@ -174,7 +174,10 @@ class Session:
         capabilities: Mapping[str, Any] | None = None,
         key: str = "",
     ) -> Observed:
-        """``call`` of a tool by its name; of an environment without tools, of ``act``, whose arguments are its action.
+        """``call`` of a tool by its name.
+
+        An environment without tools has ``act``, whose arguments are its action, and ``observe``, which tells its last
+        observation and is no step.
 
         Args:
             name: Of the tool.

@@ -52,9 +52,20 @@ async def test_a_token_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await answer(app, token=TOKEN) == 200
 
 
-async def test_without_a_known_token_nobody_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_known_token_nobody_is_let_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("OPENENV_AUTH", "1")
     assert await answer(create_app(Kept), token=TOKEN) == 401
+    assert "nobody is let in: OPENENV_AUTH is set, and OPENENV_ORCHESTRATOR_TOKEN is not" in caplog.text
+
+
+async def test_a_token_that_nobody_is_asked_for_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENENV_ORCHESTRATOR_TOKEN", TOKEN)
+    assert await answer(create_app(Kept)) == 200
+    assert "nobody is asked for the token of OPENENV_ORCHESTRATOR_TOKEN; set OPENENV_AUTH=1" in caplog.text
 
 
 async def test_a_name_is_answered_to(monkeypatch: pytest.MonkeyPatch) -> None:

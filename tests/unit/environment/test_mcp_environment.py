@@ -340,14 +340,3 @@ def test_a_constructor_that_forgets_the_server_is_told() -> None:
     with pytest.raises(ConfigurationError, match=r"call super\(\).__init__\(server\)"):
         environment.step(ListToolsAction())
     environment.close()
-
-
-def test_a_task_does_not_push_out_what_the_server_says() -> None:
-    class Told(MCPEnvironment):
-        def reset(self) -> Observation:
-            return self.begin_with("Count to ten.")
-
-    environment = Told(Server())
-    environment.reset()
-    about = asyncio.run(environment.offer("about", {}))
-    assert about["instructions"] == "Try.\n\nCount to ten."
