@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -14,7 +15,7 @@ from openenv.environment.base import Environment, Isolation, Lifecycle
 from openenv.errors import ConfigurationError
 from openenv.types import Action, Observation, State
 
-__all__ = ["EnvironmentPlan", "KeywordFilter"]
+__all__ = ["EnvironmentPlan", "KeywordFilter", "class_of_factory", "plan_of_factory"]
 
 
 @dataclass(frozen=True)
@@ -195,3 +196,23 @@ def _annotation(method: Callable[..., Any], where: int | str) -> type[Any] | Non
         where = names[where]
     found = hints.get(where)
     return found if isinstance(found, type) else None
+
+
+def plan_of_factory(factory: Callable[[], Any]) -> EnvironmentPlan | None:
+    """The plan of the class a factory builds, where that can be told without calling it."""
+    found = class_of_factory(factory)
+    return None if found is None else EnvironmentPlan.of(found)
+
+
+def class_of_factory(factory: Callable[[], Any]) -> type[Environment[Any, Any, Any]] | None:
+    """The class a factory builds, where that can be told without calling it."""
+    if isinstance(factory, functools.partial):
+        return class_of_factory(factory.func)
+    if isinstance(factory, type):
+        return factory if issubclass(factory, Environment) else None
+    try:
+        returned = typing.get_type_hints(factory).get("return")
+    except (NameError, TypeError):  # names known to a type checker alone, or a callable without annotations
+        return None
+    known = isinstance(returned, type) and issubclass(returned, Environment) and not inspect.isabstract(returned)
+    return returned if known else None

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from openenv.environment import ComposedTransform, Environment, EnvironmentPlan, KeywordFilter, Transform
+from openenv.environment.plan import plan_of_factory
 from openenv.errors import ConfigurationError
-from openenv.session.served.spec import plan_of_factory
 from openenv.types import Action, Observation, State
 
 

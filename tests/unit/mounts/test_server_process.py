@@ -82,7 +82,9 @@ async def test_one_that_ends_with_sigterm_alone_can_tidy_up(monkeypatch: pytest.
     file = tmp_path / "tidy"
     tidy = f"import pathlib, signal, runpy, sys; tidy = lambda *_: (pathlib.Path({str(file)!r}).touch(), sys.exit())"
     code = f"{tidy}; signal.signal(signal.SIGTERM, tidy); sys.argv[:] = ['', 'older']; runpy.run_path({OUTSIDE!r})"
-    async with begun(OutsideServer("outside", command=[sys.executable, "-c", f"{code}; signal.pause()"])):
+    # signal.pause() would miss a signal that comes just before it
+    waits = f"{code}\nimport time\nwhile True: time.sleep(0.05)"
+    async with begun(OutsideServer("outside", command=[sys.executable, "-c", waits])):
         pass
     assert file.exists()
 

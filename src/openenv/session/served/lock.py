@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from openenv.environment import Environment, EnvironmentPlan
 from openenv.environment.manifest import MANIFEST_NAME
-from openenv.session.served.spec import EnvironmentSpec, plan_of_factory
+from openenv.environment.plan import plan_of_factory
+from openenv.session.served.spec import EnvironmentSpec
 from openenv.settings import load_settings
 from openenv.version import __version__
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from openenv.environment.plan import class_of_factory
 from openenv.errors import ConfigurationError
-from openenv.session.served.spec import class_of_factory
 
 if TYPE_CHECKING:
     from openenv.mounts import OutsideServer

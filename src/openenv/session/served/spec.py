@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from openenv.environment import Environment, EnvironmentPlan
+from openenv.environment.plan import plan_of_factory
 from openenv.errors import ConfigurationError
 from openenv.protocol import fields_beside, rich_fields
 from openenv.session.served.actions import ActionParser
@@ -19,7 +18,7 @@ from openenv.session.served.actions import ActionParser
 if TYPE_CHECKING:
     from openenv.tools import Mode
 
-__all__ = ["AnyEnvironment", "EnvironmentSpec", "class_of_factory", "plan_of_factory"]
+__all__ = ["AnyEnvironment", "EnvironmentSpec"]
 
 AnyEnvironment = Environment[Any, Any, Any]
 
@@ -145,23 +144,3 @@ def _any_state() -> type[BaseModel]:
     from openenv.types import State
 
     return State
-
-
-def plan_of_factory(factory: Callable[[], Any]) -> EnvironmentPlan | None:
-    """The plan of the class a factory builds, where that can be told without calling it."""
-    found = class_of_factory(factory)
-    return None if found is None else EnvironmentPlan.of(found)
-
-
-def class_of_factory(factory: Callable[[], Any]) -> type[AnyEnvironment] | None:
-    """The class a factory builds, where that can be told without calling it."""
-    if isinstance(factory, functools.partial):
-        return class_of_factory(factory.func)
-    if isinstance(factory, type):
-        return factory if issubclass(factory, Environment) else None
-    try:
-        returned = typing.get_type_hints(factory).get("return")
-    except (NameError, TypeError):  # names known to a type checker alone, or a callable without annotations
-        return None
-    known = isinstance(returned, type) and issubclass(returned, Environment) and not inspect.isabstract(returned)
-    return returned if known else None
