@@ -12,7 +12,7 @@ from openenv.settings import Mode, load_settings, secret_source
 if TYPE_CHECKING:
     from openenv.server import AccessOptions
 
-__all__ = ["Guard", "guard", "guard_of_settings", "unasked_tokens"]
+__all__ = ["Guard", "guard", "guard_of_settings", "token_variable", "unasked_tokens"]
 
 log = logging.getLogger("openenv.server")
 
@@ -75,10 +75,11 @@ def unasked_tokens() -> str | None:
     set_ones = [role for role in _WITH_TOKENS if getattr(settings, f"{role}_token") is not None]
     if not set_ones:
         return None
-    return f"nobody is asked for the token of {', '.join(secret_source(_variable(role)) for role in set_ones)}"
+    return f"nobody is asked for the token of {', '.join(secret_source(token_variable(role)) for role in set_ones)}"
 
 
-def _variable(role: str) -> str:
+def token_variable(role: str) -> str:
+    """The environment variable that holds the token of a role."""
     return f"OPENENV_{role.upper()}_TOKEN"
 
 
@@ -102,5 +103,5 @@ def guard_of_settings(mode: Mode) -> AccessOptions | None:
     tokens = {Role(role): getattr(of_roles, f"{role}_token", None) for role in _ROLES[mode]}
     known = {role: token for role, token in tokens.items() if token is not None}
     if settings.auth and not known:
-        log.warning("nobody is let in: OPENENV_AUTH is set, and %s is not", _variable(_ROLES[mode][0]))
+        log.warning("nobody is let in: OPENENV_AUTH is set, and %s is not", token_variable(_ROLES[mode][0]))
     return AccessOptions(settings.auth, known, settings.allowed_hosts)

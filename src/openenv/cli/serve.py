@@ -231,6 +231,8 @@ def _serve_reloading(
 
 def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url: str | None = None) -> None:
     """Where the server is and how to use it. New tokens are told here and nowhere else."""
+    from openenv.app.guarding import token_variable
+
     production, auth = guarded.options["mode"] == "production", guarded.options["auth"]
     rows = [
         ("agents", None if agent_url is None else f"{agent_url}/mcp"),
@@ -239,7 +241,7 @@ def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url
         ("API pages", None if auth else f"{url}/docs"),
         ("sessions", sessions),
         *((role, token) for role, token in guarded.drawn.items()),
-        *((role, f"the token of {secret_source(_variable(role))}") for role in guarded.given),
+        *((role, f"the token of {secret_source(token_variable(role))}") for role in guarded.given),
         ("stop", "Ctrl-C"),
     ]
     how = " for real use" if production else ""
@@ -249,10 +251,6 @@ def _say(local: Local, url: str, sessions: str | None, guarded: Guard, agent_url
         if value is not None:
             typer.echo(f"  {typer.style(f'{label:<{max(width, _LABEL)}}', dim=True)} {value}")
     typer.echo()
-
-
-def _variable(role: str) -> str:
-    return f"OPENENV_{role.upper()}_TOKEN"
 
 
 def _warn_of_tokens() -> None:

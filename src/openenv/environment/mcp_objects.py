@@ -17,6 +17,7 @@ from openenv.environment.object_session import ObjectSession
 from openenv.environment.tool_calls import CallFailed
 from openenv.errors import ConfigurationError, InvalidRequest
 from openenv.tools import BadArguments, Tool, ToolContext, ToolErrorType, Toolset
+from openenv.tools.results import told_result
 
 __all__ = ["ObjectTools", "listed_now", "run_by", "run_once"]
 
@@ -268,13 +269,7 @@ def _result(returned: Any, tool: Tool | None) -> dict[str, Any]:
         if _REFUSED.search(text):
             raise BadArguments(text)
         raise CallFailed(ToolErrorType.EXECUTION_ERROR, text or "the tool failed")
-    return {
-        "content": blocks,
-        "structured_content": structured,
-        "meta": meta,
-        "data": _data(blocks, structured, tool),
-        "is_error": False,
-    }
+    return told_result(blocks, structured, _data(blocks, structured, tool), meta=meta)
 
 
 def _either(returned: Any, name: str, older: str) -> Any:

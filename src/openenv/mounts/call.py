@@ -13,6 +13,7 @@ from openenv.mounts.listing import Mounted
 from openenv.schema import misfit
 from openenv.tools import ToolContext
 from openenv.tools.forwarding import Forwarding
+from openenv.tools.results import told_result
 
 __all__ = ["called", "error_result"]
 
@@ -82,8 +83,7 @@ def _cannot(wanted: InputWanted) -> Answer:
 
 def error_result(message: str) -> dict[str, Any]:
     """The result of a call that its server refused."""
-    content = [{"type": "text", "text": message}]
-    return {"content": content, "structured_content": None, "meta": None, "data": None, "is_error": True}
+    return told_result([{"type": "text", "text": message}], None, None, is_error=True)
 
 
 def _result(told: dict[str, Any], mounted: Mounted) -> dict[str, Any]:
@@ -101,10 +101,4 @@ def _result(told: dict[str, Any], mounted: Mounted) -> dict[str, Any]:
         said = "there is no structured content" if structured is None else misfit(schema, structured)
         if said is not None:
             return error_result(f"its result does not fit its output schema: {said}")
-    return {
-        "content": blocks,
-        "structured_content": structured,
-        "meta": meta if isinstance(meta, dict) and meta else None,
-        "data": data,
-        "is_error": is_error,
-    }
+    return told_result(blocks, structured, data, is_error, meta if isinstance(meta, dict) and meta else None)

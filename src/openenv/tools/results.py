@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from openenv.types import AudioContent, FileContent, ImageContent, TextContent
 
-__all__ = ["CallResult", "NoJSONForm", "ToolResult", "block_of", "json_form", "result_of"]
+__all__ = ["CallResult", "NoJSONForm", "ToolResult", "block_of", "json_form", "result_of", "told_result"]
 
 _BLOCKS = (TextContent, ImageContent, AudioContent, FileContent)
 
@@ -76,18 +76,18 @@ def result_of(returned: Any, *, has_schema: bool, wraps: bool) -> dict[str, Any]
     if isinstance(returned, ToolResult):
         return _said(returned)
     if returned is None and not has_schema:
-        return _result([], None, None)
+        return told_result([], None, None)
     if isinstance(returned, str) and not has_schema:
         text = json_form(returned)
-        return _result([{"type": "text", "text": text}], None, text)
+        return told_result([{"type": "text", "text": text}], None, text)
     blocks = [returned] if isinstance(returned, _BLOCKS) else returned
     if isinstance(blocks, list | tuple) and any(isinstance(one, _BLOCKS) for one in blocks):
         content = [block_of(one) for one in blocks]
-        return _result(content, None, content)
+        return told_result(content, None, content)
     value = json_form(returned)
     structured = {"result": value} if wraps else value if isinstance(value, dict) else None
     text = value if isinstance(value, str) else _written(value)
-    return _result([{"type": "text", "text": text}], structured, value)
+    return told_result([{"type": "text", "text": text}], structured, value)
 
 
 def _said(returned: ToolResult) -> dict[str, Any]:
@@ -101,7 +101,9 @@ def _said(returned: ToolResult) -> dict[str, Any]:
             'structured_content={"result": ...}'
         )
     data = structured if returned.data is None else json_form(returned.data)
-    return _result([block_of(one) for one in content], structured, data, returned.is_error, json_form(returned.meta))
+    return told_result(
+        [block_of(one) for one in content], structured, data, returned.is_error, json_form(returned.meta)
+    )
 
 
 def block_of(value: Any) -> dict[str, Any]:
@@ -140,9 +142,10 @@ def _file(block: ImageContent | AudioContent | FileContent) -> dict[str, Any]:
     return {"type": "resource", "resource": resource}
 
 
-def _result(
+def told_result(
     content: list[dict[str, Any]], structured: Any, data: Any, is_error: bool = False, meta: Any = None
 ) -> dict[str, Any]:
+    """A ``result`` as of a ``CallToolObservation``, of values that JSON has."""
     return {
         "content": content,
         "structured_content": structured,

@@ -16,6 +16,7 @@ from openenv.protocol.plain import observation_text
 from openenv.schema import json_schema
 from openenv.session.served.spec import EnvironmentSpec
 from openenv.tools import CallToolObservation, ToolError, ToolErrorType
+from openenv.tools.results import told_result
 from openenv.types import EnvironmentMetadata
 
 __all__ = [
@@ -141,13 +142,7 @@ def as_result(observation: Any) -> dict[str, Any]:
 
 
 def _result(text: str, value: Any) -> dict[str, Any]:
-    return {
-        "content": [{"type": "text", "text": text}],
-        "structured_content": value if isinstance(value, dict) else None,
-        "meta": None,
-        "data": value,
-        "is_error": False,
-    }
+    return told_result([{"type": "text", "text": text}], value if isinstance(value, dict) else None, value)
 
 
 def seen(result: dict[str, Any]) -> Observed:
